@@ -1,0 +1,170 @@
+//! The arguments of a call: encoded by the caller's proxy, taken one by one by the servant's side.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::call::{Incoming, Outcome, Reply, Status, Target, scope};
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::wire::codec;
+
+/// The arguments of a call that is being made. The first failure is kept and told when the call is made.
+pub struct Outgoing {
+    body: Vec<u8>,
+    references: Vec<Target>,
+    failure: Option<RemoteError>,
+}
+
+impl Outgoing {
+    /// Room for `count` arguments.
+    #[must_use]
+    pub fn new(count: u16) -> Self {
+        let mut body = Vec::with_capacity(64);
+        codec::array_header(count, &mut body);
+        Self { body, references: Vec::new(), failure: None }
+    }
+
+    /// Encodes the next argument. `name` is for the error text.
+    pub fn push<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
+        if self.failure.is_some() {
+            return;
+        }
+        let body = &mut self.body;
+        if let Err(error) = scope::encoding(&mut self.references, || codec::encode(value, body)) {
+            let text = format!("argument {name} cannot be encoded: {error}");
+            self.failure = Some(RemoteError::new(ErrorKind::BadArgument, Executed::No, text));
+        }
+    }
+
+    /// Encodes the next argument as a byte string.
+    pub fn push_bytes(&mut self, name: &'static str, value: &[u8]) {
+        self.push(name, serde_bytes::Bytes::new(value));
+    }
+
+    pub(crate) fn finish(self) -> Result<(Bytes, Vec<Target>), RemoteError> {
+        match self.failure {
+            None => Ok((self.body.into(), self.references)),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+/// The arguments of a call that has arrived, taken from first to last. Surplus ones are never looked at.
+pub struct Arguments {
+    body: Bytes,
+    references: Vec<Target>,
+    left: u32,
+    at: usize,
+}
+
+impl Arguments {
+    pub(crate) fn new(call: Incoming) -> Result<Self, RemoteError> {
+        let bad = |text: String| RemoteError::new(ErrorKind::BadArguments, Executed::No, text);
+        codec::check(&call.body).map_err(|error| bad(format!("the arguments are not well-formed: {error}")))?;
+        let (left, at) =
+            codec::read_array_header(&call.body).ok_or_else(|| bad("the arguments are not an array".into()))?;
+        Ok(Self { body: call.body, references: call.references, left, at })
+    }
+
+    /// Decodes the next argument.
+    ///
+    /// # Errors
+    /// `BadArguments`, not executed: it is missing, or not a `T`.
+    pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, RemoteError> {
+        self.take_optional(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// Decodes the next argument, or takes its default when an older caller did not send it.
+    ///
+    /// # Errors
+    /// `BadArguments`, not executed: it is not a `T`.
+    pub fn take_or_default<T: DeserializeOwned + Default>(&mut self, name: &'static str) -> Result<T, RemoteError> {
+        Ok(self.take_optional(name)?.unwrap_or_default())
+    }
+
+    /// Takes the next argument, a byte string, without copying it.
+    ///
+    /// # Errors
+    /// `BadArguments`, not executed: it is missing, or not a byte string.
+    pub fn take_bytes(&mut self, name: &'static str) -> Result<Bytes, RemoteError> {
+        self.take_optional_bytes(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// Takes the next argument, a byte string or nil, without copying it; `None` as well when it was not sent.
+    ///
+    /// # Errors
+    /// `BadArguments`, not executed: it is something else.
+    pub fn take_optional_bytes(&mut self, name: &'static str) -> Result<Option<Bytes>, RemoteError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        match codec::take_bytes(&self.body, self.at) {
+            Some((bytes, next)) => {
+                self.advance(next);
+                Ok(bytes)
+            }
+            None => {
+                self.take_optional::<serde_bytes::ByteBuf>(name).map(|buffer| buffer.map(|b| Bytes::from(b.into_vec())))
+            }
+        }
+    }
+
+    fn take_optional<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, RemoteError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let decoded = scope::decoding(&mut self.references, || codec::decode_next::<T>(rest));
+        let (value, used) = decoded.map_err(|error| {
+            let text = format!("argument {name} cannot be decoded: {error}");
+            RemoteError::new(ErrorKind::BadArguments, Executed::No, text)
+        })?;
+        self.advance(self.at + used);
+        Ok(Some(value))
+    }
+
+    fn advance(&mut self, next: usize) {
+        self.left -= 1;
+        self.at = next;
+    }
+}
+
+fn missing(name: &str) -> RemoteError {
+    RemoteError::new(ErrorKind::BadArguments, Executed::No, format!("argument {name} is missing"))
+}
+
+/// The reply that carries `result`.
+pub(crate) fn encode_result<T: Serialize, E: Serialize>(result: &Result<T, E>) -> Outcome {
+    let mut body = Vec::with_capacity(32);
+    let mut references = Vec::new();
+    let (status, encoded) = scope::encoding(&mut references, || match result {
+        Ok(value) => (Status::Ok, codec::encode(value, &mut body)),
+        Err(error) => (Status::Error, codec::encode(error, &mut body)),
+    });
+    match encoded {
+        Ok(()) => Ok(Reply { status, body: body.into(), references }),
+        Err(error) => {
+            let text = format!("the result cannot be encoded: {error}");
+            Err(RemoteError::new(ErrorKind::BadResult, Executed::Yes, text))
+        }
+    }
+}
+
+/// The result that `reply` carries.
+pub(crate) fn decode_result<T, E>(mut reply: Reply) -> Result<T, E>
+where
+    T: DeserializeOwned,
+    E: DeserializeOwned + From<RemoteError>,
+{
+    let bad = |error: codec::CodecError| {
+        let text = format!("the reply cannot be decoded: {error}");
+        E::from(RemoteError::new(ErrorKind::BadReply, Executed::Yes, text))
+    };
+    codec::check(&reply.body).map_err(bad)?;
+    let body = &reply.body;
+    scope::decoding(&mut reply.references, || match reply.status {
+        Status::Ok => codec::decode_next::<T>(body).map(|(value, _)| Ok(value)),
+        Status::Error => codec::decode_next::<E>(body).map(|(error, _)| Err(error)),
+    })
+    .map_err(bad)?
+}

@@ -1,0 +1,183 @@
+//! A method call as a value: [`Call`] in, [`Reply`] out.
+//!
+//! What a proxy holds is an [`Invoke`]; what a node exports is a [`Dispatch`]. Everything between the two moves values:
+//! bytes, and beside them an explicit list of references.
+
+pub(crate) mod arguments;
+pub(crate) mod context;
+pub(crate) mod dispatch;
+pub(crate) mod options;
+pub(crate) mod scope;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::error::RemoteError;
+use crate::id::{MethodId, ObjectId};
+use crate::reference::ObjectRef;
+
+pub use arguments::{Arguments, Outgoing};
+pub use context::CallContext;
+pub use dispatch::{Dispatch, Dispatched, Incoming};
+pub use options::{CallOptions, Metadata};
+
+/// A method call as a value.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Call {
+    /// The method.
+    pub method: MethodId,
+    /// The arguments: one MessagePack array.
+    pub body: Bytes,
+    /// The references that the body names by index.
+    pub references: Vec<Target>,
+    /// Whether the method may run more than once.
+    pub idempotent: bool,
+    /// Whether nobody waits for the result.
+    pub oneway: bool,
+    /// When the caller gives up; `None` takes the default of the node.
+    pub deadline: Option<Instant>,
+    /// Keys and values for the servant's [`CallContext`].
+    pub metadata: Metadata,
+    /// How many calls this one is inside of.
+    pub hops: u8,
+    /// The proxy that made the call: calls with one number are dispatched in the order they were made.
+    pub order: u64,
+}
+
+impl Call {
+    /// A call of `method` with these encoded arguments, and nothing else set.
+    #[must_use]
+    pub fn new(method: MethodId, body: Bytes) -> Self {
+        Self {
+            method,
+            body,
+            references: Vec::new(),
+            idempotent: false,
+            oneway: false,
+            deadline: None,
+            metadata: Metadata::default(),
+            hops: 0,
+            order: 0,
+        }
+    }
+}
+
+/// How a method ended that ran to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It returned `Ok`.
+    Ok,
+    /// It returned its own `Err`.
+    Error,
+}
+
+/// The result of a call as a value. Faults are not replies: they are a [`RemoteError`].
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Reply {
+    /// Which of the two the body holds.
+    pub status: Status,
+    /// The value or the error: one MessagePack value.
+    pub body: Bytes,
+    /// The references that the body names by index.
+    pub references: Vec<Target>,
+}
+
+impl Reply {
+    /// A reply with this status and encoded value.
+    #[must_use]
+    pub fn new(status: Status, body: Bytes) -> Self {
+        Self { status, body, references: Vec::new() }
+    }
+}
+
+/// What a call comes to: a reply, or the reason why there is none.
+pub type Outcome = Result<Reply, RemoteError>;
+
+/// A call under way.
+pub type Invocation = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// Something that takes calls: a connection to an object elsewhere, an interceptor, a test double.
+pub trait Invoke: Send + Sync + 'static {
+    /// Makes the call.
+    ///
+    /// Order: the call counts as made when the future is first polled. Cancellation: dropping the future cancels it.
+    fn invoke(&self, call: Call) -> Invocation;
+
+    /// The address of the object behind it.
+    fn reference(&self) -> &ObjectRef;
+}
+
+/// The object that a reference leads to.
+#[derive(Clone)]
+pub enum Target {
+    /// An object of this process.
+    Local(Arc<LocalObject>),
+    /// An object somewhere else.
+    Remote(Arc<dyn Invoke>),
+}
+
+impl Target {
+    /// The names of the interfaces that the object is known to implement.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<String> {
+        match self {
+            Self::Local(object) => object.servant.descriptor().names().into_iter().map(str::to_owned).collect(),
+            Self::Remote(remote) => remote.reference().interfaces.clone(),
+        }
+    }
+}
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Local(a), Self::Local(b)) => Arc::ptr_eq(a, b),
+            (Self::Remote(a), Self::Remote(b)) => {
+                let (a, b) = (a.reference(), b.reference());
+                (a.node, a.object) == (b.node, b.object)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(object) => write!(f, "local {}", object.servant.descriptor().name),
+            Self::Remote(remote) => {
+                let reference = remote.reference();
+                let name = reference.interfaces.first().map_or("", String::as_str);
+                write!(f, "remote {name} on node {}", reference.node)
+            }
+        }
+    }
+}
+
+/// A servant of this process and the id under which it was exported, if it was.
+pub struct LocalObject {
+    pub(crate) servant: Box<dyn Dispatch>,
+    id: OnceLock<ObjectId>,
+}
+
+impl LocalObject {
+    pub(crate) fn new(servant: Box<dyn Dispatch>) -> Self {
+        Self { servant, id: OnceLock::new() }
+    }
+
+    /// The object's id: made when first asked for, the same ever after.
+    pub(crate) fn id(&self) -> ObjectId {
+        *self.id.get_or_init(ObjectId::random)
+    }
+
+    /// Gives the object a well-known id; says whether it has it now.
+    pub(crate) fn claim_id(&self, id: ObjectId) -> bool {
+        *self.id.get_or_init(|| id) == id
+    }
+}

@@ -1,0 +1,29 @@
+//! Remote objects for Rust.
+
+mod call;
+mod endpoint;
+mod error;
+mod id;
+mod interface;
+pub mod limits;
+mod peer;
+#[doc(hidden)]
+pub mod private;
+mod proxy;
+mod reference;
+mod wire;
+
+pub use bytes::Bytes;
+pub use call::{
+    Call, CallContext, CallOptions, Dispatch, Dispatched, Incoming, Invocation, Invoke, Metadata, Outcome, Reply,
+    Status, Target,
+};
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{ErrorKind, Executed, Fault, RemoteError};
+pub use id::{InterfaceId, MethodId, NodeId, ObjectId};
+pub use interface::{Accepts, Descriptor, Failure, Interface, Method, MethodResult, Servant};
+pub use limits::Limits;
+pub use peer::{Identity, Peer};
+pub use proxy::{AnyProxy, Proxy};
+pub use reference::{ObjectRef, ReferenceError};
+pub use rmi_macros::remote;

@@ -1,0 +1,107 @@
+//! Every bound of this crate, with its reason. One test exceeds each: `tests/tests/limits.rs`.
+//!
+//! The constants hold for every node; the fields of [`Limits`] can be set per node with
+//! [`NodeBuilder::limits`](crate::NodeBuilder::limits). Sizes are bytes.
+
+use std::time::Duration;
+
+/// The longest endpoint text. Stops references that are mostly endpoints.
+pub const ENDPOINT_BYTES_MAX: usize = 256;
+/// The most endpoints a reference or a hello may carry. Bounds what a poisonous reference can make us try.
+pub const ENDPOINTS_MAX: usize = 8;
+/// The most interfaces a reference may name.
+pub const INTERFACES_MAX: usize = 32;
+/// The longest interface name.
+pub const INTERFACE_NAME_BYTES_MAX: usize = 255;
+/// The longest name in a registry, as in most file systems.
+pub const NAME_BYTES_MAX: usize = 255;
+/// The longest text an error may carry over the wire; longer ones are cut. Bounds what a peer can put into our logs.
+pub const ERROR_TEXT_BYTES_MAX: usize = 4096;
+/// The most key/value pairs of metadata on a call.
+pub const METADATA_ENTRIES_MAX: usize = 16;
+/// The most bytes of metadata on a call, keys and values together.
+pub const METADATA_BYTES_MAX: usize = 4096;
+/// The deepest nesting of a body. Stops values that overflow the stack of the task that decodes them.
+pub const DEPTH_MAX: usize = 32;
+/// The most elements (values of any kind) in a body. Stops one-byte elements that become large values in memory.
+/// Byte strings count once, whatever their length.
+pub const ELEMENTS_MAX: usize = 262_144;
+/// The most references in one frame.
+pub const REFERENCES_PER_FRAME_MAX: usize = 1024;
+/// The most calls inside calls (A calls B calls A …). Stops endless ping-pong.
+pub const HOPS_MAX: u8 = 16;
+/// The largest first frame. Before the hello nobody is known, so nothing more is buffered.
+pub const HELLO_BYTES_MAX: usize = 4096;
+/// The largest piece of a body in one frame; larger bodies are cut, so that a small call never waits for a large one.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+/// The most bytes in the outgoing buffer before the chunks of large bodies are held back.
+pub const OUTGOING_BYTES_HIGH: usize = 256 * 1024;
+/// The most attempts at one call. Promise P3.
+pub const ATTEMPTS_MAX: u32 = 3;
+/// The most control frames (pings, cancels, credits) a peer may send at once; the budget fills again within a second.
+pub const CONTROL_FRAMES_PER_SECOND_MAX: u32 = 20_000;
+/// The most methods called on objects that do not exist before the peer is taken for a guesser; fills again at 1/s.
+pub const UNKNOWN_OBJECTS_MAX: u32 = 10_000;
+
+/// The bounds that a node may set for itself. [`Limits::default`] states each default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest frame accepted, default 1 MiB. Never below [`CHUNK_BYTES`] plus what a call's header can take.
+    pub frame_bytes_max: usize,
+    /// The largest body (arguments of one call, or one reply), default 16 MiB.
+    pub body_bytes_max: usize,
+    /// The bytes of bodies that a peer may have sent and that are not yet handed over, for calls and for replies
+    /// each, default 32 MiB. Bounds what half-sent bodies take. Never below `body_bytes_max`.
+    pub window_bytes: usize,
+    /// The calls of one peer that may run at once, default 1,024. A caller's further calls wait at the caller.
+    pub calls_in_flight_max: usize,
+    /// The own calls that may wait for a place or for a connection, per peer, default 65,536.
+    pub calls_waiting_max: usize,
+    /// The bytes of finished replies that wait for a peer to read them, default 64 MiB; a reply beyond is replaced by an
+    /// error.
+    pub replies_waiting_bytes_max: usize,
+    /// The objects exported to one peer, default 65,536.
+    pub references_per_session_max: usize,
+    /// The connections at once, default 10,000.
+    pub connections_max: usize,
+    /// The connections that have not finished their hello, default 1,024. Keeps strangers from using up all places.
+    pub handshakes_max: usize,
+    /// The time a handshake may take, default 10 s.
+    pub handshake_timeout: Duration,
+    /// The time one dial may take, default 10 s.
+    pub dial_timeout: Duration,
+    /// The silence after which a peer is asked for a sign of life, default 20 s.
+    pub ping_after: Duration,
+    /// The time the peer has to answer, default 10 s.
+    pub pong_timeout: Duration,
+    /// The time a peer may leave our bytes unread, default 10 s.
+    pub write_stall: Duration,
+    /// The deadline of a call that sets none, default 30 s.
+    pub call_timeout: Duration,
+    /// The time that [`Node::shutdown`](crate::Node::shutdown) gives to accepted calls, default 30 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: 1 << 20,
+            body_bytes_max: 16 << 20,
+            window_bytes: 32 << 20,
+            calls_in_flight_max: 1024,
+            calls_waiting_max: 65_536,
+            replies_waiting_bytes_max: 64 << 20,
+            references_per_session_max: 65_536,
+            connections_max: 10_000,
+            handshakes_max: 1024,
+            handshake_timeout: Duration::from_secs(10),
+            dial_timeout: Duration::from_secs(10),
+            ping_after: Duration::from_secs(20),
+            pong_timeout: Duration::from_secs(10),
+            write_stall: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}

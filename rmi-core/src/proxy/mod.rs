@@ -1,0 +1,184 @@
+//! What a caller holds: it implements the interface, and hands every call on as a value.
+
+mod any;
+pub(crate) mod invoke;
+
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::call::{CallOptions, Dispatch, Dispatched, Incoming, LocalObject, Target, scope};
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::interface::{Descriptor, Interface, Servant};
+use crate::reference::ObjectRef;
+
+pub use any::AnyProxy;
+
+/// A reference to an object that implements the interface `T`, here or in another process.
+///
+/// `Proxy<dyn Account>` implements `Account` and every supertrait of it. It can be cloned, sent to other threads, and put
+/// anywhere into the arguments and results of remote methods.
+///
+/// Order: calls made through one proxy are dispatched in the order they were made. A clone is a proxy of its own.
+/// A proxy to an object of this very process calls it directly, with nothing serialized.
+pub struct Proxy<T: ?Sized> {
+    target: Target,
+    servant: Option<Arc<T>>,
+    options: Option<Arc<CallOptions>>,
+    order: u64,
+    interface: PhantomData<fn() -> Box<T>>,
+}
+
+static ORDER: AtomicU64 = AtomicU64::new(1);
+
+fn next_order() -> u64 {
+    ORDER.fetch_add(1, Ordering::Relaxed)
+}
+
+impl<T: ?Sized + Interface> Proxy<T> {
+    /// Makes `servant` an object that can be called remotely. It is exported when the proxy is first sent to another node.
+    pub fn new<S: Servant<T>>(servant: S) -> Self {
+        Self::from_arc(Arc::new(servant).into_servant())
+    }
+
+    /// Like [`new`](Self::new), for an object that the program keeps a hold of. Each call makes an object of its own.
+    #[must_use]
+    pub fn from_arc(servant: Arc<T>) -> Self {
+        let object = LocalObject::new(Box::new(Exported(servant.clone())));
+        Self::made_of(Target::Local(Arc::new(object)), Some(servant), None)
+    }
+
+    /// The same object with these options for every call. Cheap; the proxy itself is unchanged.
+    #[must_use]
+    pub fn with(&self, options: CallOptions) -> Self {
+        Self::made_of(self.target.clone(), self.servant.clone(), Some(Arc::new(options)))
+    }
+
+    /// The same object as another of its interfaces.
+    ///
+    /// # Errors
+    /// `NoSuchInterface`: the object is not known to implement it.
+    pub fn cast<U: ?Sized + Interface>(&self) -> Result<Proxy<U>, RemoteError> {
+        Proxy::from_target(&self.target, self.options.clone())
+    }
+
+    /// The same object without its type.
+    #[must_use]
+    pub fn to_any(&self) -> AnyProxy {
+        AnyProxy::new(self.target.clone(), self.options.clone())
+    }
+
+    /// The address of the object, which prints as a URI. `None` for an object of this process: its address depends on
+    /// the node that exports it, see [`Node::export`](crate::Node::export).
+    #[must_use]
+    pub fn reference(&self) -> Option<&ObjectRef> {
+        match &self.target {
+            Target::Local(_) => None,
+            Target::Remote(remote) => Some(remote.reference()),
+        }
+    }
+
+    /// Whether the object is in this process.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self.target, Target::Local(_))
+    }
+
+    /// Types `target`, if it is known to implement `T`.
+    pub(crate) fn from_target(target: &Target, options: Option<Arc<CallOptions>>) -> Result<Self, RemoteError> {
+        let name = T::DESCRIPTOR.name;
+        let refuse = |known: &[String]| {
+            let text = format!("the object does not implement {name}; it implements {}", known.join(", "));
+            RemoteError::new(ErrorKind::NoSuchInterface, Executed::No, text)
+        };
+        match target {
+            Target::Local(object) => {
+                let servant = object.servant.cast(TypeId::of::<T>()).and_then(|boxed| boxed.downcast::<Arc<T>>().ok());
+                // A servant without types (a gateway) cannot be cast; it is called through its `Dispatch`.
+                if servant.is_none() && !object.servant.descriptor().is(T::DESCRIPTOR.id) {
+                    return Err(refuse(&target.interfaces()));
+                }
+                Ok(Self::made_of(target.clone(), servant.map(|servant| *servant), options))
+            }
+            Target::Remote(remote) => {
+                let reference = remote.reference();
+                // A reference that names no interface, as one made from an endpoint and a well-known id, is believed.
+                if !reference.interfaces.is_empty() && !reference.implements(name) {
+                    return Err(refuse(&reference.interfaces));
+                }
+                Ok(Self::made_of(target.clone(), None, options))
+            }
+        }
+    }
+}
+
+impl<T: ?Sized> Proxy<T> {
+    fn made_of(target: Target, servant: Option<Arc<T>>, options: Option<Arc<CallOptions>>) -> Self {
+        Self { target, servant, options, order: next_order(), interface: PhantomData }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) fn servant(&self) -> Option<&T> {
+        self.servant.as_deref()
+    }
+}
+
+impl<T: ?Sized> Clone for Proxy<T> {
+    fn clone(&self) -> Self {
+        Self::made_of(self.target.clone(), self.servant.clone(), self.options.clone())
+    }
+}
+
+/// Two proxies are equal when they lead to the same object.
+impl<T: ?Sized> PartialEq for Proxy<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.target == other.target
+    }
+}
+
+impl<T: ?Sized> Eq for Proxy<T> {}
+
+impl<T: ?Sized> fmt::Debug for Proxy<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({:?})", self.target)
+    }
+}
+
+impl<T: ?Sized> Serialize for Proxy<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let index = scope::put(&self.target).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_u32(index)
+    }
+}
+
+impl<'de, T: ?Sized + Interface> Deserialize<'de> for Proxy<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let index = u32::deserialize(deserializer)?;
+        let target = scope::take(index).map_err(serde::de::Error::custom)?;
+        Self::from_target(&target, None).map_err(|error| serde::de::Error::custom(error.message()))
+    }
+}
+
+/// A servant with its interface, as an object that calls can be dispatched to.
+struct Exported<T: ?Sized>(Arc<T>);
+
+impl<T: ?Sized + Interface> Dispatch for Exported<T> {
+    fn descriptor(&self) -> &'static Descriptor {
+        T::DESCRIPTOR
+    }
+
+    fn dispatch(&self, call: Incoming) -> Dispatched {
+        T::dispatch(self.0.clone(), call)
+    }
+
+    fn cast(&self, target: TypeId) -> Option<Box<dyn Any>> {
+        T::cast(self.0.clone(), target)
+    }
+}

@@ -1,0 +1,3 @@
+//! Bytes and values: frames, and the MessagePack bodies inside them.
+
+pub(crate) mod codec;
