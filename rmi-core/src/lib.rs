@@ -6,23 +6,25 @@ mod error;
 mod id;
 mod interface;
 pub mod limits;
+mod metadata;
 mod peer;
 #[doc(hidden)]
 pub mod private;
+mod proto;
 mod proxy;
 mod reference;
 mod wire;
 
 pub use bytes::Bytes;
 pub use call::{
-    Call, CallContext, CallOptions, Dispatch, Dispatched, Incoming, Invocation, Invoke, Metadata, Outcome, Reply,
-    Status, Target,
+    Call, CallContext, CallOptions, Dispatch, Dispatched, Incoming, Invocation, Invoke, Outcome, Reply, Status, Target,
 };
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, Executed, Fault, RemoteError};
 pub use id::{InterfaceId, MethodId, NodeId, ObjectId};
 pub use interface::{Accepts, Descriptor, Failure, Interface, Method, MethodResult, Servant};
 pub use limits::Limits;
+pub use metadata::Metadata;
 pub use peer::{Identity, Peer};
 pub use proxy::{AnyProxy, Proxy};
 pub use reference::{ObjectRef, ReferenceError};

@@ -54,6 +54,8 @@ pub struct Limits {
     /// The bytes of bodies that a peer may have sent and that are not yet handed over, for calls and for replies
     /// each, default 32 MiB. Bounds what half-sent bodies take. Never below `body_bytes_max`.
     pub window_bytes: usize,
+    /// The bytes of arguments that the running calls of one peer may hold, default 64 MiB; a call beyond is refused.
+    pub arguments_bytes_max: usize,
     /// The calls of one peer that may run at once, default 1,024. A caller's further calls wait at the caller.
     pub calls_in_flight_max: usize,
     /// The own calls that may wait for a place or for a connection, per peer, default 65,536.
@@ -89,6 +91,7 @@ impl Default for Limits {
             frame_bytes_max: 1 << 20,
             body_bytes_max: 16 << 20,
             window_bytes: 32 << 20,
+            arguments_bytes_max: 64 << 20,
             calls_in_flight_max: 1024,
             calls_waiting_max: 65_536,
             replies_waiting_bytes_max: 64 << 20,

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::call::Metadata;
 use crate::id::{MethodId, ObjectId};
+use crate::metadata::Metadata;
 use crate::peer::Peer;
 
 thread_local! {

@@ -19,12 +19,13 @@ use bytes::Bytes;
 
 use crate::error::RemoteError;
 use crate::id::{MethodId, ObjectId};
+use crate::metadata::Metadata;
 use crate::reference::ObjectRef;
 
 pub use arguments::{Arguments, Outgoing};
 pub use context::CallContext;
 pub use dispatch::{Dispatch, Dispatched, Incoming};
-pub use options::{CallOptions, Metadata};
+pub use options::CallOptions;
 
 /// A method call as a value.
 #[derive(Clone)]

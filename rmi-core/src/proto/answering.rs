@@ -1,0 +1,168 @@
+//! The calls we serve: every one that was accepted gets exactly one reply.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::id::{MethodId, ObjectId};
+use crate::metadata::Metadata;
+use crate::proto::asked::append;
+use crate::wire::frame::{CallFrame, CallId, ReplyFrame};
+use crate::wire::reference::WireReference;
+
+/// A call that has arrived whole.
+#[derive(Debug)]
+pub(crate) struct IncomingCall {
+    pub(crate) id: CallId,
+    pub(crate) object: ObjectId,
+    pub(crate) method: MethodId,
+    pub(crate) oneway: bool,
+    pub(crate) hops: u8,
+    /// What the caller had left when it sent the call.
+    pub(crate) timeout: Duration,
+    pub(crate) metadata: Metadata,
+    pub(crate) references: Vec<WireReference>,
+    pub(crate) body: Bytes,
+}
+
+impl IncomingCall {
+    pub(super) fn new(frame: CallFrame, body: Bytes) -> Self {
+        let CallFrame { id, oneway, hops, object, method, timeout_ms, metadata, references, .. } = frame;
+        let timeout = Duration::from_millis(timeout_ms.into());
+        Self { id, object, method, oneway, hops, timeout, metadata, references, body }
+    }
+}
+
+/// One of the places that we grant to the peer's calls.
+#[derive(Default)]
+enum Place {
+    #[default]
+    Free,
+    /// The body is arriving in pieces.
+    Assembling { call: Box<CallFrame>, body: BytesMut, total: usize },
+    /// The call was handed over and has no reply yet.
+    Running { generation: u32, body_bytes: usize },
+}
+
+#[derive(Default)]
+pub(super) struct Answering {
+    places: Vec<Place>,
+    places_max: usize,
+    running: usize,
+    /// The bytes of the arguments of the calls that run.
+    pub(super) running_bytes: usize,
+    /// How many calls were accepted.
+    pub(super) accepted: u64,
+    /// Replies that wait for credit.
+    pub(super) waiting: VecDeque<ReplyFrame>,
+    pub(super) waiting_bytes: usize,
+}
+
+/// What a peer did wrong with a place.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PlaceError {
+    #[error("call in place {slot} exceeds the limit of {limit} places")]
+    OutOfRange { slot: u32, limit: usize },
+    #[error("call in place {0}, which is taken")]
+    Taken(u32),
+    #[error("a piece of a body that was not announced, or does not end where it should")]
+    BadPiece,
+}
+
+impl Answering {
+    pub(super) fn new(places_max: usize) -> Self {
+        Self { places_max, ..Self::default() }
+    }
+
+    fn free_place(&mut self, id: CallId) -> Result<&mut Place, PlaceError> {
+        let (index, limit) = (id.slot as usize, self.places_max);
+        if index >= limit {
+            return Err(PlaceError::OutOfRange { slot: id.slot, limit });
+        }
+        if self.places.len() <= index {
+            self.places.resize_with(index + 1, Place::default);
+        }
+        match self.places.get_mut(index) {
+            Some(place @ Place::Free) => Ok(place),
+            _ => Err(PlaceError::Taken(id.slot)),
+        }
+    }
+
+    /// A call begins whose body of `total` bytes follows.
+    pub(super) fn begin(&mut self, call: CallFrame, total: usize) -> Result<(), PlaceError> {
+        let place = self.free_place(call.id)?;
+        *place = Place::Assembling { call: Box::new(call), body: BytesMut::new(), total };
+        Ok(())
+    }
+
+    /// A call that is whole in its frame takes its place.
+    pub(super) fn run(&mut self, id: CallId, body_bytes: usize) -> Result<(), PlaceError> {
+        *self.free_place(id)? = Place::Running { generation: id.generation, body_bytes };
+        self.running += 1;
+        self.running_bytes += body_bytes;
+        Ok(())
+    }
+
+    /// A piece of a body. `Ok(Some(_))` when the call is whole and runs.
+    pub(super) fn piece(&mut self, id: CallId, bytes: &Bytes, last: bool) -> Result<Option<IncomingCall>, PlaceError> {
+        let Some(place) = self.places.get_mut(id.slot as usize) else { return Err(PlaceError::BadPiece) };
+        let Place::Assembling { call, body, total } = place else { return Err(PlaceError::BadPiece) };
+        if call.id != id {
+            return Err(PlaceError::BadPiece);
+        }
+        append(body, bytes, last, *total).map_err(|()| PlaceError::BadPiece)?;
+        if !last {
+            return Ok(None);
+        }
+        let running = Place::Running { generation: id.generation, body_bytes: *total };
+        self.running_bytes += *total;
+        self.running += 1;
+        match std::mem::replace(place, running) {
+            Place::Assembling { call, body, .. } => Ok(Some(IncomingCall::new(*call, body.freeze()))),
+            _ => Err(PlaceError::BadPiece),
+        }
+    }
+
+    /// Gives up a body that is arriving; returns how long it was to be.
+    pub(super) fn drop_assembly(&mut self, id: CallId) -> Option<usize> {
+        let place = self.places.get_mut(id.slot as usize)?;
+        match place {
+            Place::Assembling { call, total, .. } if call.id == id => {
+                let total = *total;
+                *place = Place::Free;
+                Some(total)
+            }
+            _ => None,
+        }
+    }
+
+    /// Frees the place of a call that runs; says whether it was running, so that no call gets two replies.
+    pub(super) fn finish(&mut self, id: CallId) -> bool {
+        let Some(place) = self.places.get_mut(id.slot as usize) else { return false };
+        match place {
+            Place::Running { generation, body_bytes } if *generation == id.generation => {
+                self.running_bytes -= *body_bytes;
+                self.running -= 1;
+                *place = Place::Free;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_running(&self, id: CallId) -> bool {
+        let place = self.places.get(id.slot as usize);
+        matches!(place, Some(Place::Running { generation, .. }) if *generation == id.generation)
+    }
+
+    /// Whether every call that was accepted has its reply on the way. A body that is still arriving is no accepted call.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running == 0 && self.waiting.is_empty()
+    }
+
+    /// How many calls run.
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+}

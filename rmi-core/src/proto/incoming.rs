@@ -1,0 +1,280 @@
+//! What came in: bytes to frames, frames to events.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::limits::{self, Limits};
+use crate::proto::answering::IncomingCall;
+use crate::proto::asked::RawReply;
+use crate::proto::code;
+use crate::proto::session::{Closed, Event, Phase, Session};
+use crate::wire::frame::{self, Body, CallFrame, CallId, Frame, Lane, ReplyFrame, ReplyStatus};
+use crate::wire::hello::Hello;
+use crate::wire::{FrameError, fault};
+
+/// Which rule the peer broke.
+#[derive(Debug, thiserror::Error)]
+enum Violation {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Place(#[from] super::answering::PlaceError),
+    #[error("{0} before the hello")]
+    BeforeHello(&'static str),
+    #[error("a second hello")]
+    SecondHello,
+    #[error("a reply to a call that was not made")]
+    UnknownReply,
+    #[error("a piece of a reply that was not announced, or does not end where it should")]
+    BadPiece,
+    #[error("body of {bytes} bytes exceeds the limit of {limit}")]
+    BodyTooLarge { bytes: usize, limit: usize },
+    #[error("bodies beyond the window of {0} bytes")]
+    WindowExceeded(usize),
+    #[error("more credit than was taken")]
+    TooMuchCredit,
+    #[error("more than {} control frames in a second", limits::CONTROL_FRAMES_PER_SECOND_MAX)]
+    TooManyControlFrames,
+}
+
+impl Session {
+    /// Takes every whole frame off `input` and adds what follows from it to `events`. After a violation the session is
+    /// closed and the rest is dropped.
+    pub(crate) fn handle_bytes(&mut self, input: &mut BytesMut, now: Instant, events: &mut Vec<Event>) {
+        self.liveness.received(now);
+        while !matches!(self.phase, Phase::Closed(_)) {
+            let limit = frame_limit(&self.phase, &self.settings.limits);
+            let result = match frame::split(input, limit) {
+                Ok(None) => return,
+                Ok(Some(bytes)) => Frame::decode(bytes).map_err(Violation::from),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(violation) = result.and_then(|frame| self.handle_frame(frame, now, events)) {
+                self.violated(&violation);
+            }
+        }
+        events.push(Event::Closed);
+        input.clear();
+    }
+
+    /// The channel is gone.
+    pub(crate) fn handle_lost(&mut self, error: RemoteError) {
+        self.close(Closed { clean: false, error }, None);
+    }
+
+    fn violated(&mut self, violation: &Violation) {
+        let text = format!("the peer broke the protocol: {violation}");
+        tracing::warn!(%violation, "closing a connection");
+        // A peer that never spoke our protocol was never reached; one that did may have run what it was sent.
+        let kind =
+            if matches!(self.phase, Phase::Opening { .. }) { ErrorKind::Unreachable } else { ErrorKind::Protocol };
+        self.close_with(code::PROTOCOL, &violation.to_string(), RemoteError::new(kind, Executed::Maybe, text));
+    }
+
+    fn handle_frame(&mut self, frame: Frame, now: Instant, events: &mut Vec<Event>) -> Result<(), Violation> {
+        match (&self.phase, frame) {
+            (_, Frame::Goodbye { code, accepted, text }) => {
+                self.handle_goodbye(code, accepted, &text);
+                Ok(())
+            }
+            (Phase::Opening { .. }, Frame::Hello(hello)) => {
+                self.handle_hello(hello, now, events);
+                Ok(())
+            }
+            (Phase::Opening { .. }, _) => Err(Violation::BeforeHello("a frame")),
+            (_, Frame::Hello(_)) => Err(Violation::SecondHello),
+            (_, Frame::Call(call)) => self.handle_call(call, events),
+            (_, Frame::Reply(reply)) => self.handle_reply(reply, now),
+            (_, Frame::Data { lane: Lane::Calls, id, last, bytes }) => self.handle_call_piece(id, &bytes, last, events),
+            (_, Frame::Data { lane: Lane::Replies, id, last, bytes }) => self.handle_reply_piece(id, &bytes, last, now),
+            (_, control) => {
+                if !self.liveness.control_frame(now) {
+                    return Err(Violation::TooManyControlFrames);
+                }
+                self.handle_control(control, now, events)
+            }
+        }
+    }
+
+    fn handle_control(&mut self, frame: Frame, now: Instant, events: &mut Vec<Event>) -> Result<(), Violation> {
+        match frame {
+            Frame::Cancel(id) => self.handle_cancel(id, events),
+            Frame::Credit { lane, bytes } => {
+                if !self.send.lane(lane).credit(bytes) {
+                    return Err(Violation::TooMuchCredit);
+                }
+                match lane {
+                    Lane::Calls => self.pump_calls(now),
+                    Lane::Replies => self.pump_replies(),
+                }
+            }
+            Frame::Ping(token) => {
+                self.push(&Frame::Pong(token));
+            }
+            Frame::GoAway { accepted } => {
+                self.peer_going_away = true;
+                self.fail_unaccepted(accepted);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handle_hello(&mut self, hello: Hello, now: Instant, events: &mut Vec<Event>) {
+        if let Err(error) = self.negotiate(&hello) {
+            let text = error.message().to_owned();
+            self.close_with(code::VERSION, &text, error);
+            return;
+        }
+        events.push(Event::Opened { node: hello.node, endpoints: hello.endpoints });
+        if self.going_away {
+            self.push(&Frame::GoAway { accepted: 0 });
+        }
+        self.pump_calls(now);
+    }
+
+    fn handle_goodbye(&mut self, code: u16, accepted: u64, text: &str) {
+        let (kind, text) = match code {
+            code::DONE | code::DUPLICATE => {
+                (ErrorKind::Disconnected, format!("the peer closed the connection: {text}"))
+            }
+            code::DENIED => (ErrorKind::Denied, format!("the peer refused the connection: {text}")),
+            code::FULL => (ErrorKind::Overloaded, format!("the peer refused the connection: {text}")),
+            code::VERSION => (ErrorKind::Protocol, text.to_owned()),
+            code::TIMEOUT => (ErrorKind::Disconnected, format!("the peer gave the connection up: {text}")),
+            _ => (ErrorKind::Protocol, format!("the peer closed the connection because of us: {text}")),
+        };
+        let error = RemoteError::new(kind, Executed::Maybe, text);
+        self.close(Closed { clean: code == code::DONE, error }, Some(accepted));
+    }
+
+    fn handle_call(&mut self, mut call: CallFrame, events: &mut Vec<Event>) -> Result<(), Violation> {
+        match std::mem::replace(&mut call.body, Body::Follows(0)) {
+            Body::Whole(body) => {
+                self.charge(Lane::Calls, body.len())?;
+                self.answering.run(call.id, body.len())?;
+                self.accept(IncomingCall::new(call, body), events);
+            }
+            Body::Follows(total) => {
+                let total = self.charge(Lane::Calls, total as usize)?;
+                self.answering.begin(call, total)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_call_piece(
+        &mut self,
+        id: CallId,
+        bytes: &Bytes,
+        last: bool,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Violation> {
+        if let Some(call) = self.answering.piece(id, bytes, last)? {
+            self.accept(call, events);
+        }
+        Ok(())
+    }
+
+    /// Hands a whole call over. From here on it gets exactly one reply, unless we said that we go away: the peer knows
+    /// the number of the last call that counts.
+    fn accept(&mut self, call: IncomingCall, events: &mut Vec<Event>) {
+        self.hand_over(Lane::Calls, call.body.len());
+        if self.going_away {
+            self.answering.finish(call.id);
+            return;
+        }
+        self.answering.accepted += 1;
+        let (held, limit) = (self.answering.running_bytes, self.settings.limits.arguments_bytes_max);
+        if held > limit {
+            let text = format!("arguments of {held} bytes in running calls exceed the limit of {limit}");
+            self.reply(call.id, Err(RemoteError::new(ErrorKind::Overloaded, Executed::No, text)));
+            return;
+        }
+        events.push(Event::Call(call));
+    }
+
+    fn handle_reply(&mut self, reply: ReplyFrame, now: Instant) -> Result<(), Violation> {
+        if !self.asked.awaits_reply(reply.id) {
+            return Err(Violation::UnknownReply);
+        }
+        let ReplyFrame { id, status, references, body } = reply;
+        match body {
+            Body::Whole(body) => {
+                self.charge(Lane::Replies, body.len())?;
+                self.deliver(id, RawReply { status, references, body }, now);
+            }
+            Body::Follows(total) => {
+                let total = self.charge(Lane::Replies, total as usize)?;
+                self.asked.begin_reply(id, status, references, total);
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_reply_piece(&mut self, id: CallId, bytes: &Bytes, last: bool, now: Instant) -> Result<(), Violation> {
+        let whole = self.asked.continue_reply(id, bytes, last).map_err(|()| Violation::BadPiece)?;
+        if let Some(reply) = whole {
+            self.deliver(id, reply, now);
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, id: CallId, reply: RawReply, now: Instant) {
+        self.hand_over(Lane::Replies, reply.body.len());
+        if let Some(caller) = self.asked.free_place(id) {
+            let outcome = match reply.status {
+                ReplyStatus::Fault => Err(fault::decode(reply.body).unwrap_or_else(|error| bad_fault(&error))),
+                ReplyStatus::Ok | ReplyStatus::Error => Ok(reply),
+            };
+            self.asked.finish(caller, outcome, &mut self.wakes);
+        }
+        if self.asked.waiting_live > 0 {
+            self.pump_calls(now);
+        }
+    }
+
+    /// The caller of one of our calls is gone. A body that is still arriving is forgotten; it is answered all the same,
+    /// so that the place is free again. A cancel that crosses the reply finds nothing and is ignored.
+    fn handle_cancel(&mut self, id: CallId, events: &mut Vec<Event>) {
+        if let Some(total) = self.answering.drop_assembly(id) {
+            self.hand_over(Lane::Calls, total);
+            if self.answering.run(id, 0).is_ok() {
+                self.reply(id, Err(RemoteError::new(ErrorKind::Cancelled, Executed::No, "the call was cancelled")));
+            }
+        } else if self.answering.is_running(id) {
+            events.push(Event::Cancel(id));
+        }
+    }
+
+    /// Counts an announced body against its limit and the window.
+    fn charge(&mut self, lane: Lane, bytes: usize) -> Result<usize, Violation> {
+        let limits = &self.settings.limits;
+        if bytes > limits.body_bytes_max {
+            return Err(Violation::BodyTooLarge { bytes, limit: limits.body_bytes_max });
+        }
+        if !self.receive.lane(lane).receive(bytes) {
+            return Err(Violation::WindowExceeded(limits.window_bytes));
+        }
+        Ok(bytes)
+    }
+
+    fn hand_over(&mut self, lane: Lane, bytes: usize) {
+        if let Some(bytes) = self.receive.lane(lane).hand_over(bytes) {
+            self.push(&Frame::Credit { lane, bytes });
+        }
+    }
+}
+
+fn frame_limit(phase: &Phase, limits: &Limits) -> usize {
+    match phase {
+        Phase::Opening { .. } => limits::HELLO_BYTES_MAX,
+        _ => limits.frame_bytes_max,
+    }
+}
+
+fn bad_fault(error: &FrameError) -> RemoteError {
+    RemoteError::new(ErrorKind::BadReply, Executed::Maybe, format!("the reply cannot be read: {error}"))
+}

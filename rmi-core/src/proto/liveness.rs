@@ -1,0 +1,83 @@
+//! Signs of life: when to ask the peer for one, and when to give it up.
+
+use std::time::{Duration, Instant};
+
+use crate::limits::{self, Limits};
+
+/// What is due.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    Ping,
+    /// The peer sent nothing for this long.
+    Silent(Duration),
+    /// The peer left our bytes unread for this long.
+    Stalled(Duration),
+}
+
+#[derive(Debug)]
+pub(super) struct Liveness {
+    last_received: Instant,
+    pinged: Option<Instant>,
+    /// Since when bytes wait and none were taken.
+    stalled: Option<Instant>,
+    control_left: u32,
+    control_refilled: Instant,
+}
+
+impl Liveness {
+    pub(super) fn new(now: Instant) -> Self {
+        let control_left = limits::CONTROL_FRAMES_PER_SECOND_MAX;
+        Self { last_received: now, pinged: None, stalled: None, control_left, control_refilled: now }
+    }
+
+    pub(super) fn received(&mut self, now: Instant) {
+        self.last_received = now;
+        self.pinged = None;
+    }
+
+    pub(super) fn output_waits(&mut self, now: Instant) {
+        self.stalled.get_or_insert(now);
+    }
+
+    pub(super) fn output_taken(&mut self, now: Instant, flushed: bool) {
+        self.stalled = (!flushed).then_some(now);
+    }
+
+    pub(super) fn poll(&mut self, now: Instant, limits: &Limits) -> Due {
+        if let Some(since) = self.stalled
+            && now.saturating_duration_since(since) >= limits.write_stall
+        {
+            return Due::Stalled(now.saturating_duration_since(since));
+        }
+        match self.pinged {
+            Some(at) if now.saturating_duration_since(at) >= limits.pong_timeout => {
+                Due::Silent(now.saturating_duration_since(self.last_received))
+            }
+            None if now.saturating_duration_since(self.last_received) >= limits.ping_after => {
+                self.pinged = Some(now);
+                Due::Ping
+            }
+            _ => Due::Nothing,
+        }
+    }
+
+    /// When [`poll`](Self::poll) has something to say at the earliest.
+    pub(super) fn next(&self, limits: &Limits) -> Instant {
+        let silence = match self.pinged {
+            Some(at) => at + limits.pong_timeout,
+            None => self.last_received + limits.ping_after,
+        };
+        self.stalled.map_or(silence, |since| silence.min(since + limits.write_stall))
+    }
+
+    /// Counts a control frame; `false` when the peer sends more than anybody needs.
+    pub(super) fn control_frame(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.control_refilled) >= Duration::from_secs(1) {
+            self.control_refilled = now;
+            self.control_left = limits::CONTROL_FRAMES_PER_SECOND_MAX;
+        }
+        self.control_left = self.control_left.saturating_sub(1);
+        self.control_left > 0
+    }
+}

@@ -1,0 +1,96 @@
+//! The first frame of each side, and what follows from the two. Protocol §2.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::endpoint::Endpoint;
+use crate::id::NodeId;
+use crate::wire::FrameError;
+use crate::wire::frame::take_16;
+use crate::wire::reference::{put_texts, take_endpoints};
+
+/// The oldest and the newest version of the protocol that this build speaks.
+pub(crate) const VERSIONS: (u16, u16) = (1, 1);
+
+const MAGIC: [u8; 4] = *b"rmio";
+
+/// What a node says about itself before anything else.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hello {
+    pub(crate) versions: (u16, u16),
+    /// Bits for abilities that later versions add; unknown bits are ignored.
+    pub(crate) features: u32,
+    pub(crate) node: NodeId,
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) accepts: Accepts,
+}
+
+/// What a node is ready to receive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepts {
+    pub(crate) frame_bytes: u32,
+    pub(crate) body_bytes: u32,
+    pub(crate) window_bytes: u64,
+    pub(crate) calls: u32,
+}
+
+impl Hello {
+    pub(super) fn encode(&self, out: &mut BytesMut) {
+        out.put_slice(&MAGIC);
+        out.put_u16_le(self.versions.0);
+        out.put_u16_le(self.versions.1);
+        out.put_u32_le(self.features);
+        out.put_slice(&self.node.to_bytes());
+        out.put_u32_le(self.accepts.frame_bytes);
+        out.put_u32_le(self.accepts.body_bytes);
+        out.put_u64_le(self.accepts.window_bytes);
+        out.put_u32_le(self.accepts.calls);
+        put_texts(self.endpoints.iter().map(Endpoint::as_str), out);
+    }
+
+    /// What follows the known fields belongs to later versions and is not looked at.
+    pub(super) fn decode(mut input: Bytes) -> Result<Self, FrameError> {
+        let short = FrameError::Truncated("hello");
+        let magic = *input.first_chunk::<4>().ok_or_else(|| short.clone())?;
+        if magic != MAGIC {
+            return Err(FrameError::NotOurs(magic));
+        }
+        input.advance(4);
+        let mut hello = Self::decode_fixed(&mut input).ok_or(short)?;
+        hello.endpoints = take_endpoints(&mut input)?;
+        Ok(hello)
+    }
+
+    fn decode_fixed(input: &mut Bytes) -> Option<Self> {
+        Some(Self {
+            versions: (input.try_get_u16_le().ok()?, input.try_get_u16_le().ok()?),
+            features: input.try_get_u32_le().ok()?,
+            node: NodeId::from_bytes(take_16(input)?),
+            accepts: Accepts {
+                frame_bytes: input.try_get_u32_le().ok()?,
+                body_bytes: input.try_get_u32_le().ok()?,
+                window_bytes: input.try_get_u64_le().ok()?,
+                calls: input.try_get_u32_le().ok()?,
+            },
+            endpoints: Vec::new(),
+        })
+    }
+}
+
+/// The newest version that both sides speak.
+pub(crate) fn agree(ours: (u16, u16), theirs: (u16, u16)) -> Option<u16> {
+    let newest = ours.1.min(theirs.1);
+    (newest >= ours.0 && newest >= theirs.0).then_some(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_common_version_is_agreed() {
+        assert_eq!(agree((1, 1), (1, 3)), Some(1));
+        assert_eq!(agree((1, 4), (2, 3)), Some(3));
+        assert_eq!(agree((1, 2), (3, 4)), None);
+        assert_eq!(agree((3, 4), (1, 2)), None);
+    }
+}

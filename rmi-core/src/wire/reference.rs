@@ -1,0 +1,100 @@
+//! References on the wire. Protocol §5.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::endpoint::Endpoint;
+use crate::id::{NodeId, ObjectId};
+use crate::limits;
+use crate::reference::ObjectRef;
+use crate::wire::FrameError;
+use crate::wire::frame::{put_text, take_16, take_text, within};
+
+/// A reference beside a body.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum WireReference {
+    /// An object of the node that sends the frame: its node and endpoints are known from the hello.
+    Sender { object: ObjectId, interfaces: Vec<String> },
+    /// An object of any other node, the receiver included.
+    Other(ObjectRef),
+}
+
+const SENDER: u8 = 0;
+const OTHER: u8 = 1;
+
+pub(super) fn encode(references: &[WireReference], out: &mut BytesMut) {
+    out.put_u16_le(u16::try_from(references.len()).unwrap_or(u16::MAX));
+    for reference in references {
+        match reference {
+            WireReference::Sender { object, interfaces } => {
+                out.put_u8(SENDER);
+                out.put_slice(&object.to_bytes());
+                put_texts(interfaces.iter().map(String::as_str), out);
+            }
+            WireReference::Other(reference) => {
+                out.put_u8(OTHER);
+                out.put_slice(&reference.node.to_bytes());
+                out.put_slice(&reference.object.to_bytes());
+                put_texts(reference.interfaces.iter().map(String::as_str), out);
+                put_texts(reference.endpoints.iter().map(Endpoint::as_str), out);
+            }
+        }
+    }
+}
+
+pub(super) fn decode(input: &mut Bytes) -> Result<Vec<WireReference>, FrameError> {
+    let count = usize::from(input.try_get_u16_le().map_err(|_| FrameError::Truncated("references"))?);
+    within("references in a frame", count, limits::REFERENCES_PER_FRAME_MAX)?;
+    let mut references = Vec::with_capacity(count.min(input.len() / 17));
+    for _ in 0..count {
+        references.push(decode_one(input)?);
+    }
+    Ok(references)
+}
+
+fn decode_one(input: &mut Bytes) -> Result<WireReference, FrameError> {
+    let kind = input.try_get_u8().map_err(|_| FrameError::Truncated("reference"))?;
+    match kind {
+        SENDER => Ok(WireReference::Sender { object: decode_object(input)?, interfaces: take_interfaces(input)? }),
+        OTHER => {
+            let node = NodeId::from_bytes(take_16(input).ok_or(FrameError::Truncated("reference"))?);
+            let object = decode_object(input)?;
+            let interfaces = take_interfaces(input)?;
+            Ok(WireReference::Other(ObjectRef::new(node, object, interfaces, take_endpoints(input)?)))
+        }
+        other => Err(FrameError::UnknownValue { what: "reference kind", value: other.into() }),
+    }
+}
+
+fn decode_object(input: &mut Bytes) -> Result<ObjectId, FrameError> {
+    take_16(input).map(ObjectId::from_bytes).ok_or(FrameError::Truncated("reference"))
+}
+
+fn take_interfaces(input: &mut Bytes) -> Result<Vec<String>, FrameError> {
+    let names = take_texts("interfaces of a reference", limits::INTERFACES_MAX, input)?;
+    for name in &names {
+        within("bytes of an interface name", name.len(), limits::INTERFACE_NAME_BYTES_MAX)?;
+    }
+    Ok(names)
+}
+
+pub(super) fn take_endpoints(input: &mut Bytes) -> Result<Vec<Endpoint>, FrameError> {
+    take_texts("endpoints of a reference", limits::ENDPOINTS_MAX, input)?
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|error: crate::endpoint::EndpointError| FrameError::Invalid {
+            what: "endpoint",
+            reason: error.to_string(),
+        })
+}
+
+pub(super) fn put_texts<'a>(texts: impl ExactSizeIterator<Item = &'a str>, out: &mut BytesMut) {
+    out.put_u8(u8::try_from(texts.len()).unwrap_or(u8::MAX));
+    texts.for_each(|text| put_text(text, out));
+}
+
+fn take_texts(what: &'static str, limit: usize, input: &mut Bytes) -> Result<Vec<String>, FrameError> {
+    let count = usize::from(input.try_get_u8().map_err(|_| FrameError::Truncated(what))?);
+    within(what, count, limit)?;
+    (0..count).map(|_| take_text(what, input)).collect()
+}
