@@ -41,6 +41,8 @@ impl fmt::Display for Identity {
 pub struct Peer {
     /// The node id the peer gave in its hello. It is a claim, not a proof.
     pub node: NodeId,
+    /// The connection: a number that no other connection of this process has.
+    pub connection: u64,
     /// What the transport has proven.
     pub identity: Identity,
     /// Where the connection goes to or came from, in the transport's words, for people.

@@ -257,10 +257,6 @@ impl Asked {
         self.taken
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.taken == 0 && self.waiting_live == 0
-    }
-
     /// The keys of every entry for which `choose` says so.
     pub(super) fn select(&self, mut choose: impl FnMut(&Entry) -> bool) -> Vec<CallKey> {
         let keys = self.entries.iter().enumerate().filter(|(_, entry)| choose(entry));

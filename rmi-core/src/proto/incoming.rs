@@ -61,7 +61,8 @@ impl Session {
 
     /// The channel is gone.
     pub(crate) fn handle_lost(&mut self, error: RemoteError) {
-        self.close(Closed { clean: false, error }, None);
+        let written = self.outbox.written_total();
+        self.close(Closed { clean: false, error }, written, None);
     }
 
     fn violated(&mut self, violation: &Violation) {
@@ -124,8 +125,9 @@ impl Session {
 
     fn handle_hello(&mut self, hello: Hello, now: Instant, events: &mut Vec<Event>) {
         if let Err(error) = self.negotiate(&hello) {
+            let code = if error.kind() == ErrorKind::Gone { code::DONE } else { code::VERSION };
             let text = error.message().to_owned();
-            self.close_with(code::VERSION, &text, error);
+            self.close_with(code, &text, error);
             return;
         }
         events.push(Event::Opened { node: hello.node, endpoints: hello.endpoints });
@@ -147,7 +149,8 @@ impl Session {
             _ => (ErrorKind::Protocol, format!("the peer closed the connection because of us: {text}")),
         };
         let error = RemoteError::new(kind, Executed::Maybe, text);
-        self.close(Closed { clean: code == code::DONE, error }, Some(accepted));
+        let written = self.outbox.written_total();
+        self.close(Closed { clean: code == code::DONE, error }, written, Some(accepted));
     }
 
     fn handle_call(&mut self, mut call: CallFrame, events: &mut Vec<Event>) -> Result<(), Violation> {

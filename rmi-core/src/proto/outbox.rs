@@ -94,9 +94,19 @@ impl Outbox {
         self.written += bytes as u64;
     }
 
-    /// Whether the operating system has taken everything up to `offset`.
-    pub(super) fn is_written(&self, offset: u64) -> bool {
-        offset <= self.written
+    /// The offset behind everything queued so far.
+    pub(super) fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// The offset behind everything the operating system has taken.
+    pub(super) fn written_total(&self) -> u64 {
+        self.written
+    }
+
+    /// Forgets the rests of all bodies.
+    pub(super) fn drop_all_large(&mut self) {
+        self.large.clear();
     }
 
     /// Whether nothing is left to give to the operating system.

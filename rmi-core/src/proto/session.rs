@@ -62,6 +62,8 @@ pub(super) enum Phase {
 /// The protocol state of one connection. See the module for the order of its methods.
 pub(crate) struct Session {
     pub(super) settings: Settings,
+    /// The node that must answer, when we dialled one that we know.
+    pub(super) expected: Option<NodeId>,
     pub(super) phase: Phase,
     /// What the peer accepts; meaningless before its hello.
     pub(super) peer: Accepts,
@@ -85,7 +87,7 @@ pub(crate) struct Session {
 /// The application speaks.
 impl Session {
     /// A session that begins now. Nothing goes out before [`start`](Self::start).
-    pub(crate) fn new(settings: Settings, now: Instant) -> Self {
+    pub(crate) fn new(settings: Settings, expected: Option<NodeId>, now: Instant) -> Self {
         let limits = settings.limits.clone();
         let window = || ReceiveWindow::new(limits.window_bytes);
         Self {
@@ -103,6 +105,7 @@ impl Session {
             driver: None,
             wake_driver: None,
             wakes: Vec::new(),
+            expected,
             settings,
         }
     }
@@ -389,32 +392,35 @@ impl Session {
     }
 
     /// Closes with a goodbye of this code; our callers get `error`.
-    pub(super) fn close_with(&mut self, code: u16, text: &str, error: RemoteError) {
+    pub(crate) fn close_with(&mut self, code: u16, text: &str, error: RemoteError) {
         if !matches!(self.phase, Phase::Closed(_)) {
+            // Bodies that are half sent never become calls; the frames that are queued whole still go out.
+            self.outbox.drop_all_large();
             self.push(&Frame::Goodbye { code, accepted: self.answering.accepted, text: cut(text).to_owned() });
-            self.close(Closed { clean: code == code::DONE, error }, None);
+            let queued = self.outbox.queued();
+            self.close(Closed { clean: code == code::DONE, error }, queued, None);
         }
     }
 
-    /// Ends the session; every caller learns whether its call can have run.
-    pub(super) fn close(&mut self, closed: Closed, accepted: Option<u64>) {
+    /// Ends the session; every caller learns whether its call can have run. Nothing beyond the offset `out` goes out.
+    pub(super) fn close(&mut self, closed: Closed, out: u64, accepted: Option<u64>) {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
-        self.fail_calls(&closed.error, accepted);
+        self.fail_calls(&closed.error, out, accepted);
         self.answering.waiting.clear();
         self.phase = Phase::Closed(closed);
         self.signal();
     }
 
-    /// Fails every call. One that the operating system has not taken whole, or whose number is above the last one
+    /// Fails every call. One that does not go out whole to the operating system, or whose number is above the last one
     /// accepted, did not run: this is the frontier of promise P2.
-    fn fail_calls(&mut self, error: &RemoteError, accepted: Option<u64>) {
+    fn fail_calls(&mut self, error: &RemoteError, out: u64, accepted: Option<u64>) {
         for key in self.asked.select(super::asked::Entry::is_open) {
             let Some(entry) = self.asked.entry(key) else { continue };
             let executed = match &entry.state {
                 EntryState::Sent(Sent { complete: Some((end, number)), .. })
-                    if self.outbox.is_written(*end) && accepted.is_none_or(|accepted| *number <= accepted) =>
+                    if *end <= out && accepted.is_none_or(|accepted| *number <= accepted) =>
                 {
                     Executed::Maybe
                 }
@@ -588,9 +594,9 @@ impl Session {
         !self.peer_going_away && !matches!(self.phase, Phase::Closed(_))
     }
 
-    /// Whether no call is under way in either direction and everything was written.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.asked.is_idle() && self.answering.is_idle() && self.outbox.is_flushed()
+    /// Whether every accepted call was answered, no call of ours waits to be sent, and everything was written.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.asked.waiting_live == 0 && self.answering.is_idle() && self.outbox.is_flushed()
     }
 
     /// How many calls of ours are under way.
@@ -608,6 +614,10 @@ impl Session {
             let (low, high) = hello.versions;
             let text = format!("the peer speaks protocol {low}-{high}, this node {}-{}", VERSIONS.0, VERSIONS.1);
             return Err(RemoteError::new(ErrorKind::Protocol, Executed::No, text));
+        }
+        if let Some(expected) = self.expected.filter(|expected| *expected != hello.node) {
+            let text = format!("node {expected} is gone: node {} answers in its place", hello.node);
+            return Err(RemoteError::new(ErrorKind::Gone, Executed::No, text));
         }
         self.peer = hello.accepts;
         self.asked.open(hello.accepts.calls);

@@ -1,0 +1,387 @@
+//! The task of a connection: it moves bytes between channel and session, and starts what came in.
+//!
+//! One task reads and writes. Everything of one read is handled before anything is written, so many answers leave in one
+//! write; and when callers have woken it, it lets the others that are ready queue their calls first.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Sleep, timeout};
+
+use crate::endpoint::Endpoint;
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::node::connection::Connection;
+use crate::node::{now, serve};
+use crate::peer::Peer;
+use crate::proto::{Event, RawOutcome, Session, code};
+use crate::security::Access;
+use crate::transport::{Channel, Stream};
+use crate::wire::frame::CallId;
+
+/// What one read may bring on a quiet connection and on a busy one.
+const READ_QUIET: usize = 4 * 1024;
+const READ_BUSY: usize = 128 * 1024;
+/// How many pieces go into one write.
+const PIECES_PER_WRITE: usize = 64;
+/// How often a driver reads before it lets others run.
+const READS_PER_TURN: usize = 16;
+/// How long a connection that is over may take to tell the peer.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Dials the endpoints in their order and drives the first channel that opens.
+pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, not_before: Option<Instant>) {
+    let reached = async {
+        if let Some(until) = not_before {
+            connection.node.sleep_until(until).await;
+        }
+        let whole = connection.node.settings.limits.dial_timeout;
+        let share = whole / u32::try_from(endpoints.len()).unwrap_or(1).max(1);
+        let mut reasons = Vec::new();
+        for endpoint in &endpoints {
+            match timeout(share, connection.node.dial(endpoint)).await {
+                Ok(Ok(channel)) => return Ok(channel),
+                Ok(Err(reason)) => reasons.push(reason),
+                Err(_) => reasons.push(format!("{endpoint} did not answer within {share:?}")),
+            }
+        }
+        Err(reasons.join("; "))
+    };
+    // While the dial takes its time, deadlines of the calls that wait for it pass.
+    let tended = Tended { connection: &connection, timer: Timer::default() };
+    let result = tokio::select! {
+        result = reached => result,
+        () = tended => Err("the connection was given up".into()),
+    };
+    match result {
+        Ok(channel) => drive(connection, channel).await,
+        Err(text) => {
+            connection.missed();
+            let error = RemoteError::new(ErrorKind::Unreachable, Executed::No, format!("cannot reach the node: {text}"));
+            connection.locked(|session| session.handle_lost(error));
+            connection.ended();
+        }
+    }
+}
+
+/// Moves the bytes of a connection until it is over.
+pub(super) async fn drive(connection: Arc<Connection>, channel: Channel) {
+    connection.locked(|session| session.start(now()));
+    let mut driver = Driver::new(connection.clone(), channel);
+    std::future::poll_fn(|cx| driver.poll(cx)).await;
+    connection.missed_handshake();
+    connection.ended();
+    driver.farewell().await;
+}
+
+/// The one timer of a connection.
+#[derive(Default)]
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    armed: Option<Instant>,
+}
+
+impl Timer {
+    /// Wakes the task at `due` at the latest; `Ready` when that has passed. A timer that is set to an earlier time is left
+    /// alone: it fires, nothing is due, and it is set again.
+    fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = due else { return Poll::Pending };
+        if self.armed.is_none_or(|armed| due < armed) {
+            match &mut self.sleep {
+                Some(sleep) => sleep.as_mut().reset(due.into()),
+                none => *none = Some(Box::pin(tokio::time::sleep_until(due.into()))),
+            }
+            self.armed = Some(due);
+        }
+        let Some(sleep) = &mut self.sleep else { return Poll::Pending };
+        ready!(sleep.as_mut().poll(cx));
+        self.armed = None;
+        Poll::Ready(())
+    }
+}
+
+/// Lets the session's time pass before there is a channel. Resolves when the session is over.
+struct Tended<'a> {
+    connection: &'a Arc<Connection>,
+    timer: Timer,
+}
+
+impl Future for Tended<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let due = self.connection.locked(|session| {
+                session.handle_timeout(now());
+                session.set_driver(cx.waker());
+                if session.closed().is_some() { Err(()) } else { Ok(session.poll_timeout()) }
+            });
+            let Ok(due) = due else { return Poll::Ready(()) };
+            ready!(self.timer.poll(due, cx));
+        }
+    }
+}
+
+struct Driver {
+    connection: Arc<Connection>,
+    stream: Box<dyn Stream>,
+    identity: crate::peer::Identity,
+    address: String,
+    input: BytesMut,
+    read_size: usize,
+    batch: VecDeque<Bytes>,
+    timer: Timer,
+    events: Vec<Event>,
+    replies: Vec<(CallId, RawOutcome)>,
+    /// Whether callers were given their chance to queue before the next write.
+    yielded: bool,
+    /// Whether the channel can still be written to.
+    writable: bool,
+}
+
+/// Whether the driver may go on.
+#[derive(PartialEq, Eq)]
+enum Flow {
+    On,
+    Over,
+}
+
+impl Driver {
+    fn new(connection: Arc<Connection>, channel: Channel) -> Self {
+        let Channel { stream, identity, address, .. } = channel;
+        Self {
+            connection,
+            stream,
+            identity,
+            address,
+            input: BytesMut::new(),
+            read_size: READ_QUIET,
+            batch: VecDeque::new(),
+            timer: Timer::default(),
+            events: Vec::new(),
+            replies: Vec::new(),
+            yielded: false,
+            writable: true,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.receive(cx) == Flow::Over {
+            return Poll::Ready(());
+        }
+        if self.hold_back(cx) {
+            return Poll::Pending;
+        }
+        loop {
+            if self.transmit(cx) == Flow::Over {
+                return Poll::Ready(());
+            }
+            let due = self.connection.locked(|session| {
+                session.set_driver(cx.waker());
+                session.poll_timeout()
+            });
+            ready!(self.timer.poll(due, cx));
+            self.connection.locked(|session| session.handle_timeout(now()));
+        }
+    }
+
+    /// Reads until there is no more, and handles what came.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Flow {
+        for _ in 0..READS_PER_TURN {
+            match self.poll_read(cx) {
+                Poll::Pending => return Flow::On,
+                Poll::Ready(Ok(0)) => return self.lost("the peer closed it without a goodbye"),
+                Poll::Ready(Err(error)) => return self.lost(&error.to_string()),
+                Poll::Ready(Ok(_)) => {
+                    if self.handle_input() == Flow::Over {
+                        return Flow::Over;
+                    }
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Flow::On
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.input.capacity() - self.input.len() < self.read_size / 2 {
+            self.input.reserve(self.read_size);
+        }
+        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        self.read_size = if read >= READ_QUIET / 2 { READ_BUSY } else { READ_QUIET };
+        Poll::Ready(Ok(read))
+    }
+
+    fn handle_input(&mut self) -> Flow {
+        let now = now();
+        let (input, events) = (&mut self.input, &mut self.events);
+        self.connection.locked(|session| session.handle_bytes(input, now, events));
+        let mut flow = Flow::On;
+        for event in std::mem::take(&mut self.events) {
+            match event {
+                Event::Opened { node, endpoints } => {
+                    let (identity, address) = (self.identity.clone(), self.address.clone());
+                    let peer = Peer { node, connection: self.connection.id, identity, address };
+                    self.opened(peer, endpoints);
+                }
+                Event::Call(call) => {
+                    let id = call.id;
+                    if let Some(outcome) = serve::serve(&self.connection, call, now) {
+                        self.replies.push((id, outcome));
+                    }
+                }
+                Event::Cancel(id) => serve::cancel(&self.connection, id),
+                Event::Closed => flow = Flow::Over,
+            }
+        }
+        if !self.replies.is_empty() {
+            let replies = &mut self.replies;
+            self.connection.locked(|session| replies.drain(..).for_each(|(id, outcome)| session.reply(id, outcome)));
+        }
+        flow
+    }
+
+    fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>) {
+        tracing::debug!(node = %peer.node, identity = %peer.identity, address = peer.address, "connected");
+        let access =
+            if self.connection.is_accepted() { self.connection.node.authorizer.admit(&peer) } else { Access::Allow };
+        self.connection.opened(peer, endpoints);
+        let text = match access {
+            Access::Allow => return,
+            Access::Deny(text) => text,
+            Access::Hide => String::new(),
+        };
+        self.connection.locked(|session| session.goodbye(code::DENIED, &text));
+    }
+
+    fn lost(&mut self, reason: &str) -> Flow {
+        self.writable = false;
+        let text = format!("the connection to {} was lost: {reason}", self.address);
+        let error = RemoteError::new(ErrorKind::Disconnected, Executed::Maybe, text);
+        self.connection.locked(|session| session.handle_lost(error));
+        Flow::Over
+    }
+
+    /// With several calls under way, others that are ready run first, so that theirs leave in the same write.
+    fn hold_back(&mut self, cx: &mut Context<'_>) -> bool {
+        if std::mem::take(&mut self.yielded) {
+            return false;
+        }
+        let several = |session: &mut Session| {
+            session.has_output() && (session.calls_in_flight() > 1 || session.calls_served() > 1)
+        };
+        if !self.batch.is_empty() || !self.connection.locked(several) {
+            return false;
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        true
+    }
+
+    /// Writes until there is nothing more, or the channel takes no more.
+    fn transmit(&mut self, cx: &mut Context<'_>) -> Flow {
+        loop {
+            let batch = &mut self.batch;
+            let over = self.connection.locked(|session| {
+                session.poll_transmit(batch, now());
+                session.set_driver(cx.waker());
+                session.closed().is_some()
+            });
+            if over {
+                return Flow::Over;
+            }
+            if self.batch.is_empty() {
+                return Flow::On;
+            }
+            match self.poll_write(cx) {
+                Poll::Pending => return Flow::On,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return self.lost(&error.to_string()),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.batch.is_empty() {
+            let taken = ready!(write_some(&mut self.stream, &self.batch, cx))?;
+            advance(&mut self.batch, taken);
+            self.connection.locked(|session| session.written(taken, now()));
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Sends what is queued, the goodbye last, and reads what the peer still sends, so that the goodbye is not lost in a
+    /// reset.
+    async fn farewell(mut self) {
+        if !self.writable {
+            return;
+        }
+        let tell = async {
+            self.connection.locked(|session| session.poll_transmit(&mut self.batch, now()));
+            while !self.batch.is_empty() {
+                let taken = std::future::poll_fn(|cx| write_some(&mut self.stream, &self.batch, cx)).await?;
+                advance(&mut self.batch, taken);
+            }
+            self.stream.flush().await?;
+            self.stream.shutdown().await?;
+            loop {
+                self.input.clear();
+                if self.stream.read_buf(&mut self.input).await? == 0 {
+                    return io::Result::Ok(());
+                }
+            }
+        };
+        if let Ok(Err(error)) = timeout(FAREWELL, tell).await {
+            tracing::debug!(%error, "the goodbye did not get through");
+        }
+    }
+}
+
+fn write_some(stream: &mut Box<dyn Stream>, batch: &VecDeque<Bytes>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let taken = match batch.front() {
+        Some(first) if batch.len() == 1 => ready!(Pin::new(stream).poll_write(cx, first))?,
+        _ => {
+            let mut slices = [IoSlice::new(&[]); PIECES_PER_WRITE];
+            for (slice, piece) in slices.iter_mut().zip(batch) {
+                *slice = IoSlice::new(piece);
+            }
+            let count = batch.len().min(PIECES_PER_WRITE);
+            ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..count]))?
+        }
+    };
+    if taken == 0 { Poll::Ready(Err(io::ErrorKind::WriteZero.into())) } else { Poll::Ready(Ok(taken)) }
+}
+
+/// Cuts what was written off the batch.
+fn advance(batch: &mut VecDeque<Bytes>, mut taken: usize) {
+    while let Some(first) = batch.front_mut() {
+        if first.len() > taken {
+            first.advance(taken);
+            return;
+        }
+        taken -= first.len();
+        batch.pop_front();
+    }
+}
+
+/// Tells a peer that there is no room for it, if one write does it.
+pub(super) async fn refuse(connection: Arc<Connection>, mut channel: Channel, text: String) {
+    let mut batch = VecDeque::new();
+    connection.locked(|session| {
+        session.goodbye(code::FULL, &text);
+        session.poll_transmit(&mut batch, now());
+    });
+    connection.ended();
+    if let Some(goodbye) = batch.front() {
+        let written = std::future::poll_fn(|cx| Pin::new(&mut channel.stream).poll_write(cx, goodbye));
+        // The peer learns it from the closed channel otherwise.
+        let _ = timeout(Duration::from_millis(100), written).await;
+    }
+}
+

@@ -1,0 +1,211 @@
+//! The way to a node: which connection to take, when to dial, and when to try again.
+//!
+//! Routes are told apart by node id *and* endpoints. A node id is a claim that anybody can make, so a reference with
+//! endpoints of somebody else's choosing never shares a connection with an honest one.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use tracing::Instrument;
+
+use crate::call::{Call, Invocation, Invoke, Outcome};
+use crate::endpoint::Endpoint;
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::id::NodeId;
+use crate::limits;
+use crate::node::connection::{Connection, deadline_of, lock};
+use crate::node::{Shared, driver, jitter, now};
+use crate::proto::OutgoingCall;
+use crate::reference::ObjectRef;
+
+/// Where a route leads: the node that must answer, if it is known, and the places to look for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Destination {
+    pub(super) node: Option<NodeId>,
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+/// The way to a node, shared by every proxy that leads there.
+pub(crate) struct Route {
+    node: Arc<Shared>,
+    destination: Destination,
+    /// The connection that the references of this route came over; they dial only when it is gone.
+    over: Option<Weak<Connection>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    connection: Option<Arc<Connection>>,
+    failures: u32,
+    /// No dial before this.
+    not_before: Option<Instant>,
+    retries: f64,
+}
+
+/// The retries that a route may have in hand, and what a call that succeeds adds: a node in trouble gets a tenth more
+/// calls, not three times as many.
+const RETRIES_MAX: f64 = 10.0;
+const RETRY_PER_SUCCESS: f64 = 0.1;
+/// The longest pause between dials doubles from the first of these to the second; the pause itself is drawn below it.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_LAST: Duration = Duration::from_secs(2);
+
+/// What a pause after this many failures is drawn from.
+fn pause_bound(failures: u32) -> Duration {
+    PAUSE_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(PAUSE_LAST)
+}
+
+impl Route {
+    /// A route that dials.
+    pub(super) fn to(node: Arc<Shared>, destination: Destination) -> Arc<Self> {
+        Self::new(node, destination, None)
+    }
+
+    /// The route of references that came over `connection`.
+    pub(super) fn over(connection: &Arc<Connection>, destination: Destination) -> Arc<Self> {
+        Self::new(connection.node.clone(), destination, Some(Arc::downgrade(connection)))
+    }
+
+    fn new(node: Arc<Shared>, destination: Destination, over: Option<Weak<Connection>>) -> Arc<Self> {
+        let state = State { connection: None, failures: 0, not_before: None, retries: RETRIES_MAX };
+        Arc::new(Self { node, destination, over, state: Mutex::new(state) })
+    }
+
+    /// The connection for the next call, dialled if there is none: calls wait in its session, in order.
+    fn connection(self: &Arc<Self>) -> Result<Arc<Connection>, RemoteError> {
+        let no = |kind, text: String| Err(RemoteError::new(kind, Executed::No, text));
+        if self.node.is_closed() {
+            return no(ErrorKind::Misuse, "this node is shut down".into());
+        }
+        if let Some(over) = &self.over {
+            if let Some(connection) = over.upgrade().filter(|connection| connection.takes_calls()) {
+                return Ok(connection);
+            }
+            if !self.destination.endpoints.is_empty() {
+                return self.node.route(self.destination.clone()).connection();
+            }
+            let text = "the connection that the reference came over is closed, and its node does not listen";
+            return no(ErrorKind::Unreachable, text.into());
+        }
+        if self.destination.node == Some(self.node.id) {
+            return no(ErrorKind::NoSuchObject, "this node exports no such object".into());
+        }
+        if self.destination.endpoints.is_empty() {
+            return no(ErrorKind::Unreachable, "the reference names no endpoint".into());
+        }
+        let mut state = lock(&self.state);
+        if let Some(connection) = state.connection.as_ref().filter(|connection| connection.takes_calls()) {
+            return Ok(connection.clone());
+        }
+        let connection = Connection::new(self.node.clone(), Some(Arc::downgrade(self)), self.destination.node);
+        state.connection = Some(connection.clone());
+        let dial = driver::dial(connection.clone(), self.destination.endpoints.clone(), state.not_before.take());
+        let span = tracing::debug_span!("connection", id = connection.id, node = ?self.destination.node);
+        self.node.runtime.spawn(dial.instrument(span));
+        Ok(connection)
+    }
+
+    /// A dial came to nothing.
+    pub(super) fn missed(&self) {
+        let mut state = lock(&self.state);
+        state.failures = state.failures.saturating_add(1);
+        state.not_before = Some(now() + jitter(pause_bound(state.failures)));
+    }
+
+    /// A node answered.
+    pub(super) fn reached(&self) {
+        let mut state = lock(&self.state);
+        (state.failures, state.not_before) = (0, None);
+    }
+
+    fn take_retry(&self) -> bool {
+        let mut state = lock(&self.state);
+        if state.retries < 1.0 {
+            return false;
+        }
+        state.retries -= 1.0;
+        true
+    }
+
+    fn succeeded(&self) {
+        let mut state = lock(&self.state);
+        if state.retries < RETRIES_MAX {
+            state.retries = (state.retries + RETRY_PER_SUCCESS).min(RETRIES_MAX);
+        }
+    }
+
+    /// Makes a call, again when that is safe: promise P3.
+    async fn invoke(self: Arc<Self>, object: crate::id::ObjectId, call: Call) -> Outcome {
+        let deadline = deadline_of(&self.node, call.deadline);
+        let mut attempt = 1;
+        loop {
+            let error = match self.attempt(object, &call, deadline).await {
+                Ok(reply) => {
+                    self.succeeded();
+                    return Ok(reply);
+                }
+                Err(error) => error,
+            };
+            let again = attempt < limits::ATTEMPTS_MAX && error.retry_is_safe(call.idempotent);
+            if !again || now() >= deadline || !self.take_retry() {
+                return Err(error);
+            }
+            let pause = jitter(error.retry_after().unwrap_or_else(|| pause_bound(attempt)));
+            let Some(until) = now().checked_add(pause).filter(|until| *until < deadline) else { return Err(error) };
+            self.node.sleep_until(until).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(self: &Arc<Self>, object: crate::id::ObjectId, call: &Call, deadline: Instant) -> Outcome {
+        let connection = self.connection()?;
+        let references = connection.export(&call.references).map_err(|error| {
+            RemoteError::new(ErrorKind::Overloaded, Executed::No, format!("the arguments cannot be sent: {error}"))
+        })?;
+        let outgoing = OutgoingCall {
+            object,
+            method: call.method,
+            oneway: call.oneway,
+            hops: call.hops,
+            deadline,
+            metadata: call.metadata.clone(),
+            references,
+            body: call.body.clone(),
+            order: call.order,
+        };
+        connection.call(outgoing).await
+    }
+}
+
+impl Drop for Route {
+    fn drop(&mut self) {
+        self.node.forget_route(&self.destination);
+        let over = self.over.as_ref().and_then(Weak::upgrade);
+        let dialled = lock(&self.state).connection.take();
+        over.into_iter().chain(dialled).for_each(|connection| connection.close_if_unused());
+    }
+}
+
+/// An object of another node.
+pub(crate) struct RemoteObject {
+    route: Arc<Route>,
+    reference: ObjectRef,
+}
+
+impl RemoteObject {
+    pub(super) fn new(route: Arc<Route>, reference: ObjectRef) -> Self {
+        Self { route, reference }
+    }
+}
+
+impl Invoke for RemoteObject {
+    fn invoke(&self, call: Call) -> Invocation {
+        let route = self.route.clone();
+        let span = tracing::debug_span!("call", method = ?call.method, node = %self.reference.node);
+        Box::pin(route.invoke(self.reference.object, call).instrument(span))
+    }
+
+    fn reference(&self) -> &ObjectRef {
+        &self.reference
+    }
+}

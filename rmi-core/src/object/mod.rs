@@ -1,0 +1,5 @@
+//! What this node exports, and for whom.
+
+mod table;
+
+pub(crate) use table::{ObjectTable, TableError};
