@@ -112,7 +112,7 @@ impl fmt::Debug for MethodId {
 
 /// FNV-1a, 32 bits: computed by the compiler for every interface, and again by `#[remote]` to find collisions.
 #[must_use]
-pub const fn hash(name: &str) -> u32 {
+pub(crate) const fn hash(name: &str) -> u32 {
     let bytes = name.as_bytes();
     let mut hash = 0x811c_9dc5_u32;
     let mut at = 0;

@@ -80,6 +80,15 @@ impl Descriptor {
         names
     }
 
+    /// The method with this id, the interface's own or one that it inherits.
+    #[must_use]
+    pub fn method(&self, id: MethodId) -> Option<&'static Method> {
+        if self.id == id.interface {
+            return self.methods.iter().find(|method| method.id == id).copied();
+        }
+        self.parents.iter().find_map(|parent| parent.method(id))
+    }
+
     /// Whether this is the interface with this id or extends it.
     #[must_use]
     pub fn is(&self, id: InterfaceId) -> bool {

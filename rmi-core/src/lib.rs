@@ -7,12 +7,16 @@ mod id;
 mod interface;
 pub mod limits;
 mod metadata;
+mod node;
+mod object;
 mod peer;
 #[doc(hidden)]
 pub mod private;
 mod proto;
 mod proxy;
 mod reference;
+mod security;
+pub mod transport;
 mod wire;
 
 pub use bytes::Bytes;
@@ -25,7 +29,9 @@ pub use id::{InterfaceId, MethodId, NodeId, ObjectId};
 pub use interface::{Accepts, Descriptor, Failure, Interface, Method, MethodResult, Servant};
 pub use limits::Limits;
 pub use metadata::Metadata;
+pub use node::{Node, NodeBuilder, NodeError};
 pub use peer::{Identity, Peer};
 pub use proxy::{AnyProxy, Proxy};
 pub use reference::{ObjectRef, ReferenceError};
 pub use rmi_macros::remote;
+pub use security::{Access, Authorizer, Request};

@@ -23,6 +23,9 @@ pub const METADATA_ENTRIES_MAX: usize = 16;
 pub const METADATA_BYTES_MAX: usize = 4096;
 /// The deepest nesting of a body. Stops values that overflow the stack of the task that decodes them.
 pub const DEPTH_MAX: usize = 32;
+/// The deepest nesting of the types that a body is decoded into, options and newtypes included, which take no byte on the
+/// wire. Stops a recursive type from overflowing the stack.
+pub const TYPE_DEPTH_MAX: usize = 128;
 /// The most elements (values of any kind) in a body. Stops one-byte elements that become large values in memory.
 /// Byte strings count once, whatever their length.
 pub const ELEMENTS_MAX: usize = 262_144;

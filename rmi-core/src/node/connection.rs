@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -30,6 +31,8 @@ pub(crate) struct Connection {
     pub(super) node: Arc<Shared>,
     session: Mutex<Session>,
     known: OnceLock<Known>,
+    /// Whether it counts among the handshakes.
+    shaking: AtomicBool,
     /// The route that dialled it; `None` when the peer did.
     dialler: Option<Weak<Route>>,
     /// The route of the references that came over this connection.
@@ -64,6 +67,7 @@ impl Connection {
             id: super::next_connection(),
             session: Mutex::new(session),
             known: OnceLock::new(),
+            shaking: AtomicBool::new(false),
             dialler,
             references: Mutex::new(Weak::new()),
             running: Mutex::default(),
@@ -93,9 +97,10 @@ impl Connection {
         lock(&self.session).takes_calls()
     }
 
-    /// Whether the session is over.
-    pub(super) fn is_closed(&self) -> bool {
-        lock(&self.session).closed().is_some()
+    /// Whether everything that was accepted is answered and written, or the session is over.
+    pub(super) fn is_drained(&self) -> bool {
+        let session = lock(&self.session);
+        session.is_drained() || session.closed().is_some()
     }
 
     /// Whether the peer dialled.
@@ -112,8 +117,30 @@ impl Connection {
     pub(super) fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>) {
         // A session says hello once; a second one is a violation that ends it before it comes here.
         let _ = self.known.set(Known { peer: Arc::new(peer), endpoints });
+        self.end_handshake();
         if let Some(route) = self.dialler.as_ref().and_then(Weak::upgrade) {
             route.reached();
+        }
+    }
+
+    /// Counts the connection among the handshakes until it is opened or over.
+    pub(super) fn begin_handshake(&self) {
+        self.shaking.store(true, Ordering::Relaxed);
+        self.node.handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end_handshake(&self) {
+        if self.shaking.swap(false, Ordering::Relaxed) {
+            self.node.handshakes.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the route that dialled that it came to nothing, if the peer never said hello.
+    pub(super) fn missed(&self) {
+        if self.known.get().is_none()
+            && let Some(route) = self.dialler.as_ref().and_then(Weak::upgrade)
+        {
+            route.missed();
         }
     }
 
@@ -136,8 +163,20 @@ impl Connection {
         });
     }
 
+    /// There is nothing to do at the moment: somebody may have waited for that.
+    pub(super) fn rested(&self) {
+        if self.node.draining.load(Ordering::Relaxed) {
+            self.node.changed.notify_waiters();
+        }
+        if self.dialler.as_ref().is_some_and(|dialler| dialler.strong_count() == 0) {
+            self.close_if_unused();
+        }
+    }
+
     /// Ends what belongs to the connection: calls that somebody waits for, held objects, the place in the node's list.
     pub(super) fn ended(&self) {
+        self.end_handshake();
+        self.missed();
         let running: Vec<Running> = lock(&self.running).drain().map(|(_, running)| running).collect();
         for running in running {
             running.context.cancel();
@@ -180,9 +219,10 @@ impl Connection {
         match reference {
             WireReference::Other(reference) => self.node.target(reference),
             WireReference::Sender { object, interfaces } => {
-                let (node, endpoints) = self.known.get().map_or((self.node.id, Vec::new()), |known| {
-                    (known.peer.node, known.endpoints.clone())
-                });
+                let (node, endpoints) = self
+                    .known
+                    .get()
+                    .map_or((self.node.id, Vec::new()), |known| (known.peer.node, known.endpoints.clone()));
                 let route = self.reference_route(node, &endpoints);
                 let reference = ObjectRef::new(node, object, interfaces, endpoints);
                 Target::Remote(Arc::new(RemoteObject::new(route, reference)))

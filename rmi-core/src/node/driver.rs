@@ -62,8 +62,8 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
     match result {
         Ok(channel) => drive(connection, channel).await,
         Err(text) => {
-            connection.missed();
-            let error = RemoteError::new(ErrorKind::Unreachable, Executed::No, format!("cannot reach the node: {text}"));
+            let error =
+                RemoteError::new(ErrorKind::Unreachable, Executed::No, format!("cannot reach the node: {text}"));
             connection.locked(|session| session.handle_lost(error));
             connection.ended();
         }
@@ -75,7 +75,6 @@ pub(super) async fn drive(connection: Arc<Connection>, channel: Channel) {
     connection.locked(|session| session.start(now()));
     let mut driver = Driver::new(connection.clone(), channel);
     std::future::poll_fn(|cx| driver.poll(cx)).await;
-    connection.missed_handshake();
     connection.ended();
     driver.farewell().await;
 }
@@ -186,6 +185,7 @@ impl Driver {
                 session.set_driver(cx.waker());
                 session.poll_timeout()
             });
+            self.connection.rested();
             ready!(self.timer.poll(due, cx));
             self.connection.locked(|session| session.handle_timeout(now()));
         }
@@ -384,4 +384,3 @@ pub(super) async fn refuse(connection: Arc<Connection>, mut channel: Channel, te
         let _ = timeout(Duration::from_millis(100), written).await;
     }
 }
-

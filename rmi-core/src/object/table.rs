@@ -72,7 +72,12 @@ impl ObjectTable {
     }
 
     /// Exports the object to a connection.
-    pub(crate) fn hold(&self, connection: u64, object: &Arc<LocalObject>, limit: usize) -> Result<ObjectId, TableError> {
+    pub(crate) fn hold(
+        &self,
+        connection: u64,
+        object: &Arc<LocalObject>,
+        limit: usize,
+    ) -> Result<ObjectId, TableError> {
         let id = object.id();
         let mut holdings = self.holdings();
         let MapEntry::Occupied(mut held) = holdings.entry(connection) else { return Err(TableError::Closed) };

@@ -31,8 +31,8 @@ mod window;
 mod tests;
 
 pub(crate) use answering::IncomingCall;
-pub(crate) use asked::{CallKey, OutgoingCall, RawReply};
-pub(crate) use session::{Closed, Event, Session, Settings};
+pub(crate) use asked::{CallKey, OutgoingCall, RawOutcome, RawReply};
+pub(crate) use session::{Event, Session, Settings};
 
 /// The codes of a goodbye. Protocol §7.
 pub(crate) mod code {

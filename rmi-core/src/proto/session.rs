@@ -496,10 +496,6 @@ impl Session {
         self.outbox.has_output()
     }
 
-    pub(crate) fn is_flushed(&self) -> bool {
-        self.outbox.is_flushed()
-    }
-
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if let Phase::Opening { until } = self.phase

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::call::{CallOptions, Dispatch, Dispatched, Incoming, LocalObject, Target, scope};
+use crate::call::{CallOptions, Dispatch, Dispatched, Incoming, Invoke, LocalObject, Target, scope};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::interface::{Descriptor, Interface, Servant};
 use crate::reference::ObjectRef;
@@ -88,6 +88,11 @@ impl<T: ?Sized + Interface> Proxy<T> {
         matches!(self.target, Target::Local(_))
     }
 
+    /// A proxy that sends its calls over `invoke`, which is believed to lead to a `T`.
+    pub(crate) fn over(invoke: Arc<dyn Invoke>) -> Self {
+        Self::made_of(Target::Remote(invoke), None, None)
+    }
+
     /// Types `target`, if it is known to implement `T`.
     pub(crate) fn from_target(target: &Target, options: Option<Arc<CallOptions>>) -> Result<Self, RemoteError> {
         let name = T::DESCRIPTOR.name;
@@ -119,10 +124,6 @@ impl<T: ?Sized + Interface> Proxy<T> {
 impl<T: ?Sized> Proxy<T> {
     fn made_of(target: Target, servant: Option<Arc<T>>, options: Option<Arc<CallOptions>>) -> Self {
         Self { target, servant, options, order: next_order(), interface: PhantomData }
-    }
-
-    pub(crate) fn target(&self) -> &Target {
-        &self.target
     }
 
     pub(crate) fn servant(&self) -> Option<&T> {

@@ -1,16 +1,43 @@
-//! One value to and from MessagePack.
+//! One value to and from MessagePack. Protocol §9.
+//!
+//! `rmp_serde` writes. Reading is ours: it lets a struct have more or fewer trailing fields than the reader knows, which
+//! is how interfaces grow, and it bounds what `rmp_serde` does not (nesting through options and newtypes).
+
+use std::fmt;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::wire::head::{Head, Reader};
+use crate::wire::lenient::Lenient;
+use crate::wire::scan;
+
 /// Why a body cannot be written or read.
 #[derive(Debug, thiserror::Error)]
-pub enum CodecError {
+pub(crate) enum CodecError {
     #[error("{0}")]
     Encode(#[from] rmp_serde::encode::Error),
+    /// The bytes are not a MessagePack value within the limits.
+    #[error("not a valid body: {0}")]
+    Malformed(String),
+    /// The value is not of the type that is read.
     #[error("{0}")]
-    Decode(#[from] rmp_serde::decode::Error),
+    Decode(String),
+}
+
+impl CodecError {
+    #[cold]
+    pub(super) fn malformed(text: fmt::Arguments<'_>) -> Self {
+        Self::Malformed(text.to_string())
+    }
+}
+
+impl serde::de::Error for CodecError {
+    #[cold]
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Self::Decode(text.to_string())
+    }
 }
 
 pub(crate) fn array_header(count: u16, out: &mut Vec<u8>) {
@@ -27,26 +54,37 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Res
     Ok(value.serialize(&mut rmp_serde::Serializer::new(out))?)
 }
 
-pub(crate) fn check(_body: &[u8]) -> Result<(), CodecError> {
-    Ok(())
+/// Checks a body before anything is decoded from it.
+pub(crate) fn check(body: &[u8]) -> Result<(), CodecError> {
+    scan::check(body)
 }
 
+/// How many values the array has that `body` is, and where the first begins.
 pub(crate) fn read_array_header(body: &[u8]) -> Option<(u32, usize)> {
-    match body {
-        [first @ 0x90..=0x9f, ..] => Some((u32::from(first & 0x0f), 1)),
-        [0xdc, a, b, ..] => Some((u32::from(u16::from_be_bytes([*a, *b])), 3)),
+    let mut reader = Reader::new(body);
+    match reader.head() {
+        Ok(Head::Array(count)) => Some((u32::try_from(count).ok()?, body.len() - reader.left())),
         _ => None,
     }
 }
 
-/// A byte string (or nil) at `at` and where the next value begins.
-pub(crate) fn take_bytes(_body: &Bytes, _at: usize) -> Option<(Option<Bytes>, usize)> {
-    None
+/// A byte string (or nil) at `at` and where the next value begins. Nothing is copied.
+pub(crate) fn take_bytes(body: &Bytes, at: usize) -> Option<(Option<Bytes>, usize)> {
+    let mut reader = Reader::new(body.get(at..)?);
+    match reader.head().ok()? {
+        Head::Nil => Some((None, at + 1)),
+        Head::Bin(bytes) => {
+            let start = body.len() - reader.left();
+            reader.take(bytes).ok()?;
+            Some((Some(body.slice(start..start + bytes)), start + bytes))
+        }
+        _ => None,
+    }
 }
 
 /// Decodes the first value of `input` and says how many bytes it took.
 pub(crate) fn decode_next<T: DeserializeOwned>(input: &[u8]) -> Result<(T, usize), CodecError> {
-    let mut cursor = std::io::Cursor::new(input);
-    let value = T::deserialize(&mut rmp_serde::Deserializer::new(&mut cursor))?;
-    Ok((value, cursor.position() as usize))
+    let mut lenient = Lenient::new(input);
+    let value = T::deserialize(&mut lenient)?;
+    Ok((value, input.len() - lenient.left()))
 }

@@ -6,8 +6,13 @@
 pub(crate) mod codec;
 pub(crate) mod fault;
 pub(crate) mod frame;
+mod head;
 pub(crate) mod hello;
+mod lenient;
 pub(crate) mod reference;
+mod scan;
+#[cfg(test)]
+mod tests;
 
 /// Why bytes are not a frame. Whoever sent them does not follow the protocol, and the connection is closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

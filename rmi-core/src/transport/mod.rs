@@ -1,0 +1,151 @@
+//! Carriers of bytes: how channels are made to and from endpoints. Nothing here looks inside a frame.
+//!
+//! # The contract
+//!
+//! Every transport keeps these rules; the conformance suite has a test for each, with the rule's number in its name.
+//!
+//! - **C1** What one side writes the other reads, in order, unchanged, nothing lost and nothing added.
+//! - **C2** Both sides can write at once; neither direction waits for the other.
+//! - **C3** Dialling a place where nobody listens fails with an error, soon.
+//! - **C4** What was written before a side shuts its writing down or drops the channel arrives; then the other side reads
+//!   the end.
+//! - **C5** After one side has shut its writing down it can still read.
+//! - **C6** A reader that does not read makes the writer wait: nothing grows without bound.
+//! - **C7** A listener's `endpoint()` can be dialled: a port that was left open is filled in.
+//! - **C8** Dropping the future of `accept` loses no channel.
+//! - **C9** After a listener is dropped its endpoint can be listened on again.
+//! - **C10** Channels are independent: one that ends or stops does not touch the others.
+//! - **C11** `identity` holds what is proven about the peer, never what the peer says.
+//! - **C12** Two listeners cannot have one endpoint.
+
+mod memory;
+mod tcp;
+mod unix;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::endpoint::Endpoint;
+use crate::peer::Identity;
+
+pub use memory::Memory;
+pub use tcp::Tcp;
+pub use unix::Unix;
+
+/// A two-way stream of bytes.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// One ordered, reliable, two-way carrier of bytes, with what is proven about the peer.
+#[non_exhaustive]
+pub struct Channel {
+    /// The bytes.
+    pub stream: Box<dyn Stream>,
+    /// What the transport has proven about the peer.
+    pub identity: Identity,
+    /// Where the channel goes to or came from, for people.
+    pub address: String,
+}
+
+impl Channel {
+    /// A channel over `stream`.
+    pub fn new(stream: impl Stream + 'static, identity: Identity, address: impl Into<String>) -> Self {
+        Self { stream: Box::new(stream), identity, address: address.into() }
+    }
+}
+
+/// Makes channels to and from the endpoints of one scheme.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// The scheme, in lower case.
+    fn scheme(&self) -> &'static str;
+
+    /// Makes a channel to whoever listens at `endpoint`. The caller bounds the time.
+    ///
+    /// # Errors
+    /// Nobody listens there, or the endpoint makes no sense to this transport.
+    async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError>;
+
+    /// Listens at `endpoint` until the listener is dropped.
+    ///
+    /// # Errors
+    /// The endpoint is taken, not permitted, or makes no sense to this transport.
+    async fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, TransportError>;
+}
+
+/// Takes the channels that peers make to one endpoint.
+#[async_trait]
+pub trait Listener: Send + 'static {
+    /// Where it listens, with a port that was left open filled in.
+    fn endpoint(&self) -> &Endpoint;
+
+    /// Waits for the next channel. Cancellation: dropping the future loses no channel.
+    ///
+    /// # Errors
+    /// The listener is over and will take no more.
+    async fn accept(&mut self) -> Result<Channel, TransportError>;
+}
+
+/// Why a transport could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The operating system refused.
+    #[error("{endpoint}: {source}")]
+    Io {
+        /// Where.
+        endpoint: Endpoint,
+        /// The operating system's word.
+        source: io::Error,
+    },
+    /// The address does not mean anything to the transport.
+    #[error("{endpoint}: {reason}")]
+    Address {
+        /// Where.
+        endpoint: Endpoint,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Somebody listens there already.
+    #[error("{0}: the endpoint is in use")]
+    InUse(Endpoint),
+    /// A listener that strangers on the network could reach, and read along with, was not asked for by name.
+    #[error(
+        "{0}: whoever is on the network could read and call; listen on a loopback address, or write {0}?plaintext to \
+         allow it"
+    )]
+    Exposed(Endpoint),
+    /// The listener is over.
+    #[error("{0}: the listener is over")]
+    Over(Endpoint),
+}
+
+impl TransportError {
+    fn io(endpoint: &Endpoint, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            return Self::InUse(endpoint.clone());
+        }
+        Self::Io { endpoint: endpoint.clone(), source }
+    }
+
+    fn address(endpoint: &Endpoint, reason: impl Into<String>) -> Self {
+        Self::Address { endpoint: endpoint.clone(), reason: reason.into() }
+    }
+}
+
+/// The transports that every node has: `tcp` and `unix`.
+#[must_use]
+pub fn defaults() -> Vec<Arc<dyn Transport>> {
+    vec![Arc::new(Tcp), Arc::new(Unix)]
+}
+
+/// After an accept that failed for want of something that others give back, such as file descriptors.
+async fn pause_after(endpoint: &Endpoint, error: &io::Error) {
+    tracing::warn!(%endpoint, %error, "cannot take a connection; trying again");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
