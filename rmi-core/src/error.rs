@@ -216,10 +216,10 @@ impl RemoteError {
     /// the method's own. A relayed error never says so.
     #[must_use]
     pub fn retry_is_safe(&self, idempotent: bool) -> bool {
-        let again = match self.0.kind {
-            ErrorKind::Unreachable | ErrorKind::Disconnected | ErrorKind::Overloaded | ErrorKind::Draining => true,
-            _ => false,
-        };
+        let again = matches!(
+            self.0.kind,
+            ErrorKind::Unreachable | ErrorKind::Disconnected | ErrorKind::Overloaded | ErrorKind::Draining
+        );
         again && !self.0.relayed && (self.0.executed == Executed::No || idempotent)
     }
 }

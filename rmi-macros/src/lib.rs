@@ -1,7 +1,63 @@
-//! The `#[remote]` attribute.
+//! The `#[remote]` attribute of `rmi-core`, which re-exports it and documents its use.
+//!
+//! The way of an item: `parse` reads it into the `model`, `check` finds what cannot work, `render` writes the
+//! code. Every message stands in `messages`.
+
+mod check;
+mod messages;
+mod model;
+mod parse;
+mod render;
+mod shape;
+
 use proc_macro::TokenStream;
-/// Makes a trait a remote interface.
+use syn::{Item, parse_macro_input};
+
+/// Makes a trait a remote interface, and an `impl` of it one whose bodies are plain `async fn`.
+///
+/// # On a trait
+///
+/// Every method is an `async fn` with `&self` that returns a `Result` whose error can carry a
+/// [`RemoteError`](https://docs.rs/rmi-core): it is `Serialize + DeserializeOwned + From<RemoteError>`. Arguments are owned
+/// or borrowed (`&str`, `&[u8]`, `&T`, `Option<&str>`). `Vec<u8>`, `&[u8]` and `Bytes` travel as byte strings. An argument
+/// that is an `Option`, or marked `#[serde(default)]`, may be missing in calls of older callers.
+///
+/// Supertraits must be remote themselves. Generic parameters may have bounds; they are not part of the name on the wire.
+///
+/// | on the trait | |
+/// |---|---|
+/// | `name = "bank.Account"` | the name on the wire; the trait's own name if not given |
+/// | `crate = "path"` | where `rmi-core` is, if not at `::rmi_core` |
+///
+/// | on a method | |
+/// |---|---|
+/// | `rename = "…"` | the name on the wire |
+/// | `alias = "…"` | a name that older callers use |
+/// | `idempotent` | may run more than once: a call whose fate is unknown is made again |
+/// | `oneway` | nobody waits for the result, which is `Result<(), E>` |
+/// | `timeout = "2s"` | the deadline of a call that sets none; `ms`, `s`, `m` or `h` |
+/// | `spawn` | runs in a task of its own from the start: for methods that compute for long |
+///
+/// # On an impl
+///
+/// Lets the methods be written as `async fn`. Arguments: `crate = "path"`.
 #[proc_macro_attribute]
-pub fn remote(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn remote(attributes: TokenStream, item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as Item);
+    let attributes = attributes.into();
+    match item {
+        Item::Trait(item) => {
+            let mut errors = model::Errors::default();
+            let interface = parse::interface(attributes, item, &mut errors);
+            check::interface(&interface, &mut errors);
+            render::interface(&interface, errors)
+        }
+        Item::Impl(item) => render::servant(attributes, item),
+        other => {
+            let error = syn::Error::new(model::first_token(&other), messages::NEITHER_TRAIT_NOR_IMPL);
+            let error = error.to_compile_error();
+            quote::quote! { #error #other }
+        }
+    }
+    .into()
 }

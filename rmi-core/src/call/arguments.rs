@@ -41,6 +41,11 @@ impl Outgoing {
         self.push(name, serde_bytes::Bytes::new(value));
     }
 
+    /// Encodes the next argument as a byte string or nil.
+    pub fn push_optional_bytes(&mut self, name: &'static str, value: Option<&[u8]>) {
+        self.push(name, &value.map(serde_bytes::Bytes::new));
+    }
+
     pub(crate) fn finish(self) -> Result<(Bytes, Vec<Target>), RemoteError> {
         match self.failure {
             None => Ok((self.body.into(), self.references)),

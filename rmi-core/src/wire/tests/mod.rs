@@ -39,7 +39,7 @@ struct Everything {
     newtype: Newtype,
     choices: Vec<Choice>,
     map: BTreeMap<String, (i32, u16)>,
-    nested: Option<Box<Everything>>,
+    nested: Option<Box<Self>>,
 }
 
 fn written<T: Serialize>(value: &T) -> Vec<u8> {
@@ -196,7 +196,7 @@ fn nesting_has_a_bound() {
 #[test]
 fn a_recursive_type_has_a_bound_though_it_takes_no_bytes() {
     #[derive(Debug, Deserialize)]
-    struct Endless(#[expect(dead_code, reason = "only its nesting counts")] Box<Endless>);
+    struct Endless(#[expect(dead_code, reason = "only its nesting counts")] Box<Self>);
     let error = codec::decode_next::<Endless>(&[0xc0]).unwrap_err();
     assert_eq!(error.to_string(), "not a valid body: types nested deeper than the limit of 128");
 }

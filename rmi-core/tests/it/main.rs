@@ -1,0 +1,3 @@
+//! What `#[remote]` makes of traits, through the public API.
+
+mod calls;

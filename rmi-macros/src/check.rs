@@ -1,0 +1,143 @@
+//! What cannot work, found before any code is written.
+
+use std::collections::HashMap;
+
+use syn::visit::{self, Visit};
+use syn::{GenericParam, ReturnType, Type, TypeParamBound};
+
+use crate::messages;
+use crate::model::{Errors, Interface, Method};
+use crate::shape::{is_unit, ok_type, option_of};
+
+/// The methods that `Proxy` has of its own, and those that it will have.
+const PROXY_METHODS: &[&str] = &[
+    "new",
+    "from_arc",
+    "with",
+    "cast",
+    "to_any",
+    "reference",
+    "is_local",
+    "clone",
+    "closed",
+    "downgrade",
+    "pipelined",
+];
+
+pub(crate) fn interface(interface: &Interface, errors: &mut Errors) {
+    for parameter in &interface.item.generics.params {
+        if let GenericParam::Lifetime(lifetime) = parameter {
+            errors.add(lifetime, messages::LIFETIME);
+        }
+    }
+    for method in &interface.methods {
+        signature(method, errors);
+        for argument in &method.arguments {
+            Types { errors, result: false }.visit_type(&argument.ty);
+        }
+        returns(method, errors);
+    }
+    ids(interface, errors);
+}
+
+fn signature(method: &Method, errors: &mut Errors) {
+    let sig = &method.sig;
+    if sig.asyncness.is_none() {
+        errors.add(sig.fn_token, messages::NOT_ASYNC);
+    }
+    match sig.receiver() {
+        None => errors.add(&sig.ident, messages::NO_SELF),
+        Some(receiver) if receiver.reference.is_none() => errors.add(receiver, messages::OWNED_SELF),
+        Some(receiver) if receiver.mutability.is_some() => errors.add(receiver, messages::MUT_SELF),
+        Some(_) => {}
+    }
+    if !sig.generics.params.is_empty() {
+        errors.add(&sig.generics.params, messages::GENERIC_METHOD);
+    }
+    let name = method.ident.to_string();
+    if PROXY_METHODS.contains(&name.as_str()) {
+        errors.add(&method.ident, messages::proxy_method(&name));
+    }
+}
+
+fn returns(method: &Method, errors: &mut Errors) {
+    let ReturnType::Type(_, ty) = &method.output else {
+        errors.add(&method.ident, messages::NO_RESULT);
+        return;
+    };
+    if !matches!(**ty, Type::Path(_) | Type::Macro(_) | Type::Group(_) | Type::Paren(_)) {
+        let borrowed = matches!(**ty, Type::Reference(_));
+        errors.add(ty, if borrowed { messages::BORROWED_RESULT } else { messages::NO_RESULT });
+        return;
+    }
+    if method.options.oneway
+        && let Some(value) = ok_type(ty).filter(|value| !is_unit(value))
+    {
+        errors.add(value, messages::ONEWAY_VALUE);
+    }
+    Types { errors, result: true }.visit_type(ty);
+}
+
+/// Looks at a type and everything inside it.
+struct Types<'e> {
+    errors: &'e mut Errors,
+    result: bool,
+}
+
+impl Visit<'_> for Types<'_> {
+    fn visit_type(&mut self, ty: &Type) {
+        match ty {
+            Type::ImplTrait(_) => self.errors.add(ty, messages::IMPL_TRAIT),
+            Type::BareFn(_) => self.errors.add(ty, messages::CLOSURE),
+            Type::TraitObject(object) if object.bounds.iter().any(is_function) => {
+                self.errors.add(ty, messages::CLOSURE);
+            }
+            Type::Reference(_) if self.result => self.errors.add(ty, messages::BORROWED_RESULT),
+            Type::Reference(reference) if reference.mutability.is_some() => {
+                self.errors.add(ty, messages::MUT_REFERENCE);
+            }
+            _ if option_of(ty).is_some_and(|inner| is_unit(inner) || option_of(inner).is_some()) => {
+                self.errors.add(ty, messages::NESTED_OPTION);
+            }
+            _ => visit::visit_type(self, ty),
+        }
+    }
+}
+
+fn is_function(bound: &TypeParamBound) -> bool {
+    let TypeParamBound::Trait(bound) = bound else { return false };
+    let name = bound.path.segments.last().map(|last| last.ident.to_string());
+    matches!(name.as_deref(), Some("Fn" | "FnMut" | "FnOnce"))
+}
+
+/// No two names of one interface may have the same hash.
+fn ids(interface: &Interface, errors: &mut Errors) {
+    let mut known: HashMap<u32, String> = HashMap::new();
+    for method in &interface.methods {
+        for (name, span) in method.names() {
+            match known.get(&hash(&name)) {
+                // Of two methods with conditions, one may be there at a time.
+                Some(other) if *other == name && !method.cfgs.is_empty() => {}
+                Some(other) => errors.add_at(span, messages::same_id(&name, other)),
+                None => {
+                    known.insert(hash(&name), name);
+                }
+            }
+        }
+    }
+}
+
+/// FNV-1a, as in `rmi_core`.
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hash_is_fnv_1a() {
+        assert_eq!(hash("foobar"), 0xbf9c_f968);
+    }
+}
