@@ -1,1 +1,15 @@
-//! rmi-registry.
+//! The registry: a service that maps names to object references.
+//!
+//! A change walks [`servant`] (the remote object) → [`writer`] (one thread that decides and stores, in order) →
+//! [`store`] (a file, or nothing) → [`watchers`]. A lookup reads what was stored.
+
+pub mod command;
+pub mod config;
+pub mod leases;
+pub mod servant;
+pub mod state;
+pub mod store;
+mod watchers;
+pub mod writer;
+
+pub use servant::{Running, StartError};

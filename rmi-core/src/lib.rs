@@ -1,5 +1,8 @@
 //! Remote objects for Rust.
 
+// `#[remote]` writes `::rmi_core`, also in this crate.
+extern crate self as rmi_core;
+
 mod call;
 mod endpoint;
 mod error;
@@ -7,6 +10,7 @@ mod id;
 mod interface;
 pub mod limits;
 mod metadata;
+pub mod naming;
 mod node;
 mod object;
 mod peer;
@@ -29,6 +33,7 @@ pub use id::{InterfaceId, MethodId, NodeId, ObjectId};
 pub use interface::{Accepts, Descriptor, Failure, Interface, Method, MethodResult, Servant};
 pub use limits::Limits;
 pub use metadata::Metadata;
+pub use naming::Registry;
 pub use node::{Node, NodeBuilder, NodeError};
 pub use peer::{Identity, Peer};
 pub use proxy::{AnyProxy, Proxy};

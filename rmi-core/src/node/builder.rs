@@ -99,8 +99,8 @@ impl NodeBuilder {
         self
     }
 
-    /// Calls `listener` when a connection to a peer that had said hello is over; its second argument says whether one of
-    /// the two sides said goodbye because it was done. It runs on the task of the connection and must not wait.
+    /// Calls `listener` when a connection to a peer that had said hello is over; its second argument says whether the
+    /// peer said goodbye because it was done. It runs on the task of the connection and must not wait.
     pub fn on_disconnect(mut self, listener: impl Fn(&Peer, bool) + Send + Sync + 'static) -> Self {
         self.on_disconnect = Some(Box::new(listener));
         self

@@ -152,7 +152,8 @@ impl Node {
     }
 
     /// Makes an object reachable for whoever has the reference, until [`unexport`](Self::unexport). Objects that are sent
-    /// in calls need no export. A proxy to an object of another node gives that object's reference.
+    /// in calls need no export. Each export of an object is taken back by an unexport of its own. A proxy to an object of
+    /// another node gives that object's reference.
     ///
     /// # Errors
     /// `Misuse`: the object was exported under another id.

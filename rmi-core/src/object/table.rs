@@ -33,7 +33,8 @@ pub(crate) struct ObjectTable {
 
 struct Exported {
     object: Arc<LocalObject>,
-    pinned: bool,
+    /// How often the program exported it without taking that back.
+    pins: usize,
     holders: usize,
 }
 
@@ -98,16 +99,19 @@ impl ObjectTable {
         if at.is_some_and(|at| !object.claim_id(at)) {
             return Err(TableError::Taken);
         }
-        self.insert(object.id(), object)?.pinned = true;
+        self.insert(object.id(), object)?.pins += 1;
         Ok(object.id())
     }
 
-    /// Takes the program's pin off; says whether there was one.
+    /// Takes one of the program's pins off; says whether there was one.
     pub(crate) fn unpin(&self, id: ObjectId) -> bool {
         let mut was_pinned = false;
         let dropped = {
             let _guard = self.holdings();
-            self.change(id, |exported| was_pinned = std::mem::take(&mut exported.pinned))
+            self.change(id, |exported| {
+                was_pinned = exported.pins > 0;
+                exported.pins = exported.pins.saturating_sub(1);
+            })
         };
         drop(dropped);
         was_pinned
@@ -131,9 +135,7 @@ impl ObjectTable {
         match self.objects.entry(id) {
             TableEntry::Occupied(entry) if !Arc::ptr_eq(&entry.get().object, object) => Err(TableError::Taken),
             TableEntry::Occupied(entry) => Ok(entry.into_ref()),
-            TableEntry::Vacant(entry) => {
-                Ok(entry.insert(Exported { object: object.clone(), pinned: false, holders: 0 }))
-            }
+            TableEntry::Vacant(entry) => Ok(entry.insert(Exported { object: object.clone(), pins: 0, holders: 0 })),
         }
     }
 
@@ -141,7 +143,7 @@ impl ObjectTable {
     fn change(&self, id: ObjectId, change: impl FnOnce(&mut Exported)) -> Option<Arc<LocalObject>> {
         let TableEntry::Occupied(mut entry) = self.objects.entry(id) else { return None };
         change(entry.get_mut());
-        let kept = entry.get().pinned || entry.get().holders > 0;
+        let kept = entry.get().pins > 0 || entry.get().holders > 0;
         (!kept).then(|| entry.remove().object)
     }
 

@@ -398,7 +398,7 @@ impl Session {
             self.outbox.drop_all_large();
             self.push(&Frame::Goodbye { code, accepted: self.answering.accepted, text: cut(text).to_owned() });
             let queued = self.outbox.queued();
-            self.close(Closed { clean: code == code::DONE, error }, queued, None);
+            self.close(Closed { clean: false, error }, queued, None);
         }
     }
 

@@ -1,0 +1,153 @@
+//! The `rmi` command: what is in a registry, for people and for scripts.
+
+mod failure;
+mod output;
+mod ping;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use rmi_core::naming::Prefix;
+use rmi_core::{Endpoint, Node, ObjectRef, Registry};
+
+pub use failure::Failure;
+use output::Output;
+
+const EXAMPLES: &str = "Examples:
+  rmi list                       every name
+  rmi list bank --json           the names under bank, one JSON object a line
+  rmi lookup bank/main           the reference, to be used with describe or in a program
+  rmi watch bank                 changes under bank, until interrupted
+  rmi ping bank/main             the latency to the object's node
+
+Exit status: 0 done, 1 not found or failed, 2 wrong usage, 3 no registry answers.";
+
+/// Looks into a registry of remote objects.
+#[derive(Parser)]
+#[command(name = "rmi", version, about, after_help = EXAMPLES)]
+pub struct Options {
+    /// The registry [default: the places where rmi-registry listens by default]
+    #[arg(long, value_name = "ENDPOINT", env = "RMI_REGISTRY", global = true)]
+    registry: Option<Endpoint>,
+    /// Print one JSON object a line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the names, all or those under a prefix
+    List {
+        /// Names below this one
+        #[arg(default_value = "")]
+        prefix: String,
+    },
+    /// Print the reference that a name leads to
+    Lookup {
+        /// The name
+        name: String,
+    },
+    /// Print what is known about a name, or what a reference carries
+    Describe {
+        /// A name, or a reference that begins with rmi:
+        subject: String,
+    },
+    /// Print changes as they happen
+    Watch {
+        /// Names below this one
+        #[arg(default_value = "")]
+        prefix: String,
+        /// End after this many changes
+        #[arg(long)]
+        count: Option<u64>,
+    },
+    /// Free a name
+    Unbind {
+        /// The name
+        name: String,
+        /// Only if the binding has this revision
+        #[arg(long)]
+        revision: Option<u64>,
+    },
+    /// Measure the latency to the registry, or to the node of a name
+    Ping {
+        /// The name; the registry itself if not given
+        name: Option<String>,
+        /// How often
+        #[arg(long, default_value_t = 10)]
+        count: u32,
+    },
+    /// Print a script that completes this command in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Does what the options say.
+///
+/// # Errors
+/// What went wrong, with the exit status that stands for it.
+pub async fn run(options: Options) -> Result<(), Failure> {
+    let output = Output { json: options.json };
+    match options.action {
+        Action::Completions { shell } => {
+            clap_complete::generate(shell, &mut Options::command(), "rmi", &mut std::io::stdout());
+            return Ok(());
+        }
+        Action::Describe { subject } if subject.starts_with("rmi:") => {
+            let reference: ObjectRef = subject.parse().map_err(|error| Failure::usage(format!("{error}")))?;
+            return output.reference(&reference);
+        }
+        _ => {}
+    }
+    let node = Node::builder().start().await.map_err(Failure::failed)?;
+    let registry = match &options.registry {
+        Some(endpoint) => Registry::connect(&node, endpoint).await?,
+        None => Registry::find(&node).await?,
+    };
+    let result = act(options.action, &node, &registry, output).await;
+    drop(registry);
+    node.shutdown().await;
+    result
+}
+
+async fn act(action: Action, node: &Node, registry: &Registry, output: Output) -> Result<(), Failure> {
+    match action {
+        Action::List { prefix } => output.bindings(&registry.list(&prefix).await?),
+        Action::Lookup { name } => output.lookup(&registry.resolve(&name).await?),
+        Action::Describe { subject } => output.binding(&registry.resolve(&subject).await?),
+        Action::Unbind { name, revision } => {
+            let revision = registry.unbind(&name, revision).await?;
+            output.unbound(&name, revision)
+        }
+        Action::Watch { prefix, count } => watch(registry, &prefix, count, output).await,
+        Action::Ping { name, count } => ping::ping(node, registry, name, count, output).await,
+        Action::Completions { .. } => Ok(()),
+    }
+}
+
+async fn watch(registry: &Registry, prefix: &str, count: Option<u64>, output: Output) -> Result<(), Failure> {
+    prefix.parse::<Prefix>().map_err(|error| Failure::usage(error.to_string()))?;
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    // A failed send means that we are on our way out.
+    let watch = registry.watch(prefix, move |event| drop(sender.send(event))).await?;
+    output.watching(watch.revision)?;
+    let mut left = count.unwrap_or(u64::MAX);
+    let mut pulse = tokio::time::interval(std::time::Duration::from_secs(5));
+    while left > 0 {
+        tokio::select! {
+            Some(event) = events.recv() => {
+                output.event(&event)?;
+                left -= 1;
+            }
+            // A registry that went away tells no more: notice it.
+            _ = pulse.tick() => {
+                registry.ping().await?;
+            }
+            signal = tokio::signal::ctrl_c() => return signal.map_err(Failure::failed),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! Where things are by default.
+
+use std::path::PathBuf;
+
+use rmi_core::Endpoint;
+use rmi_core::naming::default_endpoints;
+
+/// Where the registry listens when nothing else is said.
+#[must_use]
+pub fn endpoints() -> Vec<Endpoint> {
+    default_endpoints()
+}
+
+/// Where bindings are kept when nothing else is said: `rmi/registry.redb` under `$XDG_STATE_HOME`, or under
+/// `~/.local/state`; `None` when neither is known.
+#[must_use]
+pub fn data() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))?;
+    Some(state.join("rmi/registry.redb"))
+}

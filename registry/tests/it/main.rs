@@ -1,0 +1,7 @@
+//! The registry through its public API, its processes and its command line.
+
+mod command;
+mod durability;
+mod naming;
+mod process;
+mod state;

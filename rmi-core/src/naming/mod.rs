@@ -1,0 +1,17 @@
+//! Names for objects: the caller's side of the registry.
+//!
+//! [`Registry`] is what programs use. The registry itself is a remote object, [`Naming`], under a well-known id
+//! ([`ObjectId::REGISTRY`](crate::ObjectId::REGISTRY)), so everything that holds for calls holds for it.
+
+mod binding;
+mod interface;
+mod name;
+mod places;
+mod registry;
+mod renewal;
+
+pub use binding::{Binding, Change, Event, Page, Tags, TagsError};
+pub use interface::{Claim, Lease, Naming, NamingError, Renewed, Token, Watcher};
+pub use name::{Name, NameError, Prefix};
+pub use places::{REGISTRY_VARIABLE, default_endpoints, runtime_directory};
+pub use registry::{Registry, Watch};
