@@ -6,6 +6,7 @@
 pub mod command;
 pub mod config;
 pub mod leases;
+pub mod process;
 pub mod servant;
 pub mod state;
 pub mod store;

@@ -1,72 +1,20 @@
 //! The registry as a process.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rmi_core::Endpoint;
-use rmi_registry::store::{Durable, Memory};
-use rmi_registry::{Running, config};
-use tokio::signal::unix::{SignalKind, signal};
-
-const EXAMPLES: &str = "Examples:
-  rmi-registry                                        the default places and file
-  rmi-registry --memory --listen tcp://127.0.0.1:0    nothing kept, a free port
-  rmi-registry --listen unix:/run/app/names.sock --data /var/lib/app/names.redb
-
-Programs find a registry that is elsewhere through RMI_REGISTRY=ENDPOINT.
-It ends on SIGTERM or SIGINT, after the calls it has accepted.";
-
-/// Maps names to remote objects.
-#[derive(Parser)]
-#[command(version, about, after_help = EXAMPLES)]
-struct Options {
-    /// Listen there; may be given several times [default: tcp://127.0.0.1:1099 and a socket under $XDG_RUNTIME_DIR]
-    #[arg(long, value_name = "ENDPOINT")]
-    listen: Vec<Endpoint>,
-    /// Keep the bindings in this file [default: rmi/registry.redb in the user's state directory]
-    #[arg(long, value_name = "PATH", conflicts_with = "memory")]
-    data: Option<PathBuf>,
-    /// Keep nothing: bindings end with the process
-    #[arg(long)]
-    memory: bool,
-}
+use rmi_registry::process::{self, Options};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(Options::parse()).await {
+    match process::run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rmi-registry: {error}");
             ExitCode::FAILURE
         }
     }
-}
-
-async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
-    // Asked for before anything listens, so that no signal finds the default behaviour.
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let endpoints = if options.listen.is_empty() { config::endpoints() } else { options.listen };
-    let running = if options.memory {
-        Running::start(&endpoints, Memory).await?
-    } else {
-        let path = options.data.or_else(config::data);
-        let path = path.ok_or("no state directory is known (HOME is not set); use --data or --memory")?;
-        let running = Running::start(&endpoints, Durable::open(&path)?).await?;
-        tracing::info!(path = %path.display(), "bindings are kept");
-        running
-    };
-    for endpoint in running.endpoints() {
-        println!("listening on {endpoint}");
-    }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("shutting down");
-    running.shutdown().await;
-    Ok(())
 }

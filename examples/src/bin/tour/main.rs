@@ -1,0 +1,69 @@
+//! Three processes at work together: a registry, a host, and this caller. Start here.
+//!
+//! The program starts itself twice more, as the registry and as the host, and shows what a caller sees, from the first
+//! lookup to a host that is killed in the middle of a call and comes back.
+
+mod child;
+mod steps;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rmi_core::{Node, Proxy, Registry};
+use rmi_examples::{Bank, Vault};
+use rmi_registry::process;
+
+/// Shows remote objects at work in three processes.
+#[derive(Parser)]
+struct Options {
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// The registry; started by the tour
+    #[command(hide = true)]
+    Registry(process::Options),
+    /// The host of the bank; started by the tour
+    #[command(hide = true)]
+    Host { registry: String },
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Options::parse().role {
+        None => steps::tour().await,
+        Some(role) => tokio::select! {
+            outcome = play(role) => outcome,
+            // The tour is gone, however that came about: nothing is left behind.
+            () = child::parent_is_gone() => Ok(()),
+        },
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tour: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play(role: Role) -> Outcome {
+    match role {
+        Role::Registry(options) => process::run(options).await,
+        Role::Host { registry } => host(&registry).await,
+    }
+}
+
+/// What a host is: a node that listens, an object, and a name for it.
+async fn host(registry: &str) -> Outcome {
+    let node = Node::builder().listen("tcp://127.0.0.1:0").start().await?;
+    let names = Registry::connect(&node, registry).await?;
+    // A host that comes back takes the name over from the one that was killed.
+    let revision = names.rebind("bank/main", &Proxy::<dyn Bank>::new(Vault::default()), None).await?;
+    println!("bound with revision {revision}");
+    std::future::pending().await
+}

@@ -1,0 +1,31 @@
+//! Every example runs to its end and says what it should.
+
+use std::process::{Command, Output};
+
+fn last_line(program: &str) -> String {
+    let Output { status, stdout, stderr } = Command::new(program).output().unwrap();
+    let (out, error) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{out}{error}");
+    out.lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn hello_greets() {
+    assert_eq!(last_line(env!("CARGO_BIN_EXE_hello")), "Good day, world.");
+}
+
+#[test]
+fn bank_closes() {
+    assert_eq!(last_line(env!("CARGO_BIN_EXE_bank")), "closed");
+}
+
+#[test]
+fn chat_is_heard() {
+    assert_eq!(last_line(env!("CARGO_BIN_EXE_chat")), "2 members heard it");
+}
+
+#[test]
+fn the_tour_goes_to_its_end() {
+    let line = last_line(env!("CARGO_BIN_EXE_tour"));
+    assert!(line.contains("every process that was started has ended"), "{line}");
+}
