@@ -1,7 +1,6 @@
 //! Who is measured. A contender is one file here, a name in [`Peer`], and an arm in [`serve`] and [`measure`].
 
 mod floor;
-#[cfg(feature = "rmi")]
 mod rmi;
 
 use std::fmt;
@@ -18,15 +17,11 @@ pub(crate) enum Peer {
     /// A raw tokio socket.
     Floor,
     /// This framework.
-    #[cfg(feature = "rmi")]
     Rmi,
 }
 
 impl Peer {
-    #[cfg(feature = "rmi")]
     pub(crate) const ALL: [Self; 2] = [Self::Floor, Self::Rmi];
-    #[cfg(not(feature = "rmi"))]
-    pub(crate) const ALL: [Self; 1] = [Self::Floor];
 
     /// Whether the contender can do it.
     pub(crate) fn has(self, workload: Workload) -> bool {
@@ -66,7 +61,6 @@ pub(crate) trait Caller: Send + Sized + 'static {
 pub(crate) async fn serve(peer: Peer, endpoint: &str) -> Result<()> {
     match peer {
         Peer::Floor => floor::serve(endpoint).await,
-        #[cfg(feature = "rmi")]
         Peer::Rmi => rmi::serve(endpoint).await,
     }
 }
@@ -75,7 +69,6 @@ pub(crate) async fn serve(peer: Peer, endpoint: &str) -> Result<()> {
 pub(crate) async fn measure(peer: Peer, address: &str, plan: Plan) -> Result<Figures> {
     match peer {
         Peer::Floor => load::run(floor::connect(address).await?, plan).await,
-        #[cfg(feature = "rmi")]
         Peer::Rmi => load::run(rmi::connect(address).await?, plan).await,
     }
 }

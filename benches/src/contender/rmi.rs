@@ -27,7 +27,7 @@ impl Bench for Echo {
 
 pub(super) async fn serve(endpoint: &str) -> Result<()> {
     let node = Node::builder().listen(endpoint).start().await?;
-    crate::child::announce(&node.export(&Proxy::<dyn Bench>::new(Echo)).to_string());
+    crate::child::announce(&node.export(&Proxy::<dyn Bench>::new(Echo))?.to_string());
     std::future::pending().await
 }
 
