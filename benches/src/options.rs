@@ -17,6 +17,10 @@ use crate::load::Workload;
 ///
 /// The floor is a raw tokio socket with messages of 64 bytes (L1), or of the size of the echo. Everybody uses the same kind of
 /// runtime.
+///
+/// Where the kernel puts two processes that wait for each other decides most of L1: on one processor a round trip takes a fraction
+/// of what it takes across two that fall idle in between. "taskset -c 0 compare --workload L1" leaves it no choice, and is what
+/// can be repeated.
 #[derive(Debug, clap::Parser)]
 #[command(name = "compare", version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
@@ -44,10 +48,10 @@ pub(crate) struct Measure {
     #[arg(long)]
     quick: bool,
     /// How often everything is measured.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// How long one measurement takes, in seconds, after a warm-up of a third of that.
-    #[arg(long, default_value_t = 1.5)]
+    #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// The worker threads of each process's runtime; 0 runs everything on one thread.
     #[arg(long, default_value_t = 2)]
