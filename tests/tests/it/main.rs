@@ -1,0 +1,3 @@
+//! What holds across the packages.
+mod layers;
+mod tokens;
