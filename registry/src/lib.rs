@@ -1,7 +1,7 @@
 //! The registry: a service that maps names to object references.
 //!
 //! A change walks [`servant`] (the remote object) → [`writer`] (one thread that decides and stores, in order) →
-//! [`store`] (a file, or nothing) → [`watchers`]. A lookup reads what was stored.
+//! [`store`] (a file, or nothing) → `watchers`. A lookup reads what was stored.
 
 pub mod command;
 pub mod config;

@@ -1,4 +1,4 @@
-//! Every bound of this crate, with its reason. One test exceeds each: `tests/tests/limits.rs`.
+//! Every bound of this crate, with its reason. One test exceeds each: `tests/tests/it/limits.rs`.
 //!
 //! The constants hold for every node; the fields of [`Limits`] can be set per node with
 //! [`NodeBuilder::limits`](crate::NodeBuilder::limits). Sizes are bytes.
@@ -31,6 +31,10 @@ pub const TYPE_DEPTH_MAX: usize = 128;
 pub const ELEMENTS_MAX: usize = 262_144;
 /// The most references in one frame.
 pub const REFERENCES_PER_FRAME_MAX: usize = 1024;
+/// The most bytes that the references of one frame may take: they are not cut into chunks as bodies are.
+pub const REFERENCES_BYTES_MAX: usize = 256 * 1024;
+/// The frame that every node must accept: one with the most references, the most metadata and a chunk of body.
+pub const FRAME_BYTES_LEAST: usize = 512 * 1024;
 /// The most calls inside calls (A calls B calls A …). Stops endless ping-pong.
 pub const HOPS_MAX: u8 = 16;
 /// The largest first frame. Before the hello nobody is known, so nothing more is buffered.
@@ -50,7 +54,7 @@ pub const UNKNOWN_OBJECTS_MAX: u32 = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest frame accepted, default 1 MiB. Never below [`CHUNK_BYTES`] plus what a call's header can take.
+    /// The largest frame accepted, default 1 MiB. Never below [`FRAME_BYTES_LEAST`].
     pub frame_bytes_max: usize,
     /// The largest body (arguments of one call, or one reply), default 16 MiB.
     pub body_bytes_max: usize,

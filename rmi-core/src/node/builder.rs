@@ -144,10 +144,8 @@ async fn listen(
 }
 
 fn check(limits: &Limits) -> Result<(), NodeError> {
-    // A frame holds a chunk, or a call with the most metadata and references that it may have.
-    let least = 2 * limits::CHUNK_BYTES;
     let pairs = [
-        ("frame_bytes_max", limits.frame_bytes_max, least),
+        ("frame_bytes_max", limits.frame_bytes_max, limits::FRAME_BYTES_LEAST),
         ("window_bytes", limits.window_bytes, 2 * limits.body_bytes_max),
         ("calls_in_flight_max", limits.calls_in_flight_max, 1),
     ];

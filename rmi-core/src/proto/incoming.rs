@@ -161,7 +161,7 @@ impl Session {
                 self.accept(IncomingCall::new(call, body), events);
             }
             Body::Follows(total) => {
-                let total = self.charge(Lane::Calls, total as usize)?;
+                let total = self.announced(Lane::Calls, total)?;
                 self.answering.begin(call, total)?;
             }
         }
@@ -210,7 +210,7 @@ impl Session {
                 self.deliver(id, RawReply { status, references, body }, now);
             }
             Body::Follows(total) => {
-                let total = self.charge(Lane::Replies, total as usize)?;
+                let total = self.announced(Lane::Replies, total)?;
                 self.asked.begin_reply(id, status, references, total);
             }
         }
@@ -250,6 +250,11 @@ impl Session {
         } else if self.answering.is_running(id) {
             events.push(Event::Cancel(id));
         }
+    }
+
+    /// A body that follows: one without a byte would never end.
+    fn announced(&mut self, lane: Lane, bytes: u32) -> Result<usize, Violation> {
+        if bytes == 0 { Err(Violation::BadPiece) } else { self.charge(lane, bytes as usize) }
     }
 
     /// Counts an announced body against its limit and the window.

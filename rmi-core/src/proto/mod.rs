@@ -21,6 +21,7 @@
 
 mod answering;
 mod asked;
+mod closing;
 mod incoming;
 mod liveness;
 mod outbox;

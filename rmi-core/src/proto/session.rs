@@ -17,8 +17,9 @@ use crate::proto::code;
 use crate::proto::liveness::{Due, Liveness};
 use crate::proto::outbox::{Finished, Outbox};
 use crate::proto::window::{Lanes, ReceiveWindow, SendWindow};
-use crate::wire::frame::{Body, CallFrame, CallId, Frame, Lane, ReplyFrame, ReplyStatus, cut};
+use crate::wire::frame::{Body, CallFrame, CallId, Frame, Lane, ReplyFrame, ReplyStatus};
 use crate::wire::hello::{Accepts, Hello, VERSIONS};
+use crate::wire::reference::{self, WireReference};
 use crate::wire::{fault, hello};
 
 /// What a session knows from its node.
@@ -173,6 +174,7 @@ impl Session {
         if self.asked.waiting_live >= waiting_max {
             return refuse(ErrorKind::Overloaded, format!("{waiting_max} calls to the node are waiting already"));
         }
+        check_references(&call.references).or_else(|text| refuse(ErrorKind::TooLarge, text))?;
         let limit = self.body_limit();
         if call.body.len() > limit {
             return refuse(
@@ -311,6 +313,10 @@ impl Session {
             return;
         }
         let limit = self.body_limit();
+        let outcome = outcome.and_then(|reply| match check_references(&reply.references) {
+            Ok(()) => Ok(reply),
+            Err(text) => Err(RemoteError::new(ErrorKind::TooLarge, Executed::Yes, text)),
+        });
         let reply = match outcome {
             Ok(reply) if reply.body.len() > limit => {
                 let text = format!("reply of {} bytes exceeds the limit of {limit}", reply.body.len());
@@ -370,88 +376,6 @@ impl Session {
             }
             self.answering.waiting_bytes -= body_len(&reply);
         }
-    }
-
-    /// Accepts no further calls, and says so with the number of the last one accepted.
-    pub(crate) fn go_away(&mut self) {
-        if !self.going_away && matches!(self.phase, Phase::Open) {
-            self.push(&Frame::GoAway { accepted: self.answering.accepted });
-        }
-        self.going_away = true;
-        self.signal();
-    }
-
-    /// Says goodbye and closes. What was queued before still goes out.
-    pub(crate) fn goodbye(&mut self, code: u16, text: &str) {
-        let error = RemoteError::new(
-            ErrorKind::Disconnected,
-            Executed::Maybe,
-            format!("this node closed the connection: {text}"),
-        );
-        self.close_with(code, text, error);
-    }
-
-    /// Closes with a goodbye of this code; our callers get `error`.
-    pub(crate) fn close_with(&mut self, code: u16, text: &str, error: RemoteError) {
-        if !matches!(self.phase, Phase::Closed(_)) {
-            // Bodies that are half sent never become calls; the frames that are queued whole still go out.
-            self.outbox.drop_all_large();
-            self.push(&Frame::Goodbye { code, accepted: self.answering.accepted, text: cut(text).to_owned() });
-            let queued = self.outbox.queued();
-            self.close(Closed { clean: false, error }, queued, None);
-        }
-    }
-
-    /// Ends the session; every caller learns whether its call can have run. Nothing beyond the offset `out` goes out.
-    pub(super) fn close(&mut self, closed: Closed, out: u64, accepted: Option<u64>) {
-        if matches!(self.phase, Phase::Closed(_)) {
-            return;
-        }
-        self.fail_calls(&closed.error, out, accepted);
-        self.answering.waiting.clear();
-        self.phase = Phase::Closed(closed);
-        self.signal();
-    }
-
-    /// Fails every call. One that does not go out whole to the operating system, or whose number is above the last one
-    /// accepted, did not run: this is the frontier of promise P2.
-    fn fail_calls(&mut self, error: &RemoteError, out: u64, accepted: Option<u64>) {
-        for key in self.asked.select(super::asked::Entry::is_open) {
-            let Some(entry) = self.asked.entry(key) else { continue };
-            let executed = match &entry.state {
-                EntryState::Sent(Sent { complete: Some((end, number)), .. })
-                    if *end <= out && accepted.is_none_or(|accepted| *number <= accepted) =>
-                {
-                    Executed::Maybe
-                }
-                _ => Executed::No,
-            };
-            let failed = RemoteError::new(error.kind(), executed, error.message());
-            self.asked.finish(key, Err(failed), &mut self.wakes);
-        }
-        self.asked.waiting.clear();
-        self.asked.waiting_live = 0;
-    }
-
-    /// Fails the calls that a peer which is going away will not accept.
-    pub(super) fn fail_unaccepted(&mut self, accepted: u64) {
-        let draining = RemoteError::new(ErrorKind::Draining, Executed::No, "the node is shutting down");
-        let refused = self.asked.select(|entry| match &entry.state {
-            EntryState::Waiting(_) => true,
-            EntryState::Sent(sent) => sent.complete.is_none_or(|(_, number)| number > accepted),
-            _ => false,
-        });
-        for key in refused {
-            if let Some(entry) = self.asked.entry(key)
-                && let EntryState::Sent(sent) = entry.state
-            {
-                self.outbox.drop_large(Lane::Calls, sent.id);
-                self.asked.free_place(sent.id);
-            }
-            self.asked.finish(key, Err(draining.clone()), &mut self.wakes);
-        }
-        self.asked.waiting.clear();
-        self.asked.waiting_live = 0;
     }
 }
 
@@ -615,6 +539,11 @@ impl Session {
             let text = format!("node {expected} is gone: node {} answers in its place", hello.node);
             return Err(RemoteError::new(ErrorKind::Gone, Executed::No, text));
         }
+        let (frame, least) = (hello.accepts.frame_bytes, limits::FRAME_BYTES_LEAST);
+        if (frame as usize) < least {
+            let text = format!("the peer accepts frames of {frame} bytes; every node must accept {least}");
+            return Err(RemoteError::new(ErrorKind::Protocol, Executed::No, text));
+        }
         self.peer = hello.accepts;
         self.asked.open(hello.accepts.calls);
         self.send.calls.open(hello.accepts.window_bytes);
@@ -622,6 +551,12 @@ impl Session {
         self.phase = Phase::Open;
         Ok(())
     }
+}
+
+/// References travel in one frame, which the peer must accept.
+fn check_references(references: &[WireReference]) -> Result<(), String> {
+    let (bytes, limit) = (reference::encoded_bytes(references), limits::REFERENCES_BYTES_MAX);
+    if bytes > limit { Err(format!("references of {bytes} bytes exceed the limit of {limit}")) } else { Ok(()) }
 }
 
 fn oneway_reply() -> RawReply {

@@ -41,6 +41,19 @@ pub(super) fn encode(references: &[WireReference], out: &mut BytesMut) {
     }
 }
 
+/// How many bytes [`encode`] writes, at most.
+pub(crate) fn encoded_bytes(references: &[WireReference]) -> usize {
+    let texts = |texts: &[String]| 1 + texts.iter().map(|text| 2 + text.len()).sum::<usize>();
+    let one = |reference: &WireReference| match reference {
+        WireReference::Sender { interfaces, .. } => 17 + texts(interfaces),
+        WireReference::Other(reference) => {
+            let endpoints: usize = reference.endpoints.iter().map(|endpoint| 2 + endpoint.as_str().len()).sum();
+            34 + texts(&reference.interfaces) + endpoints
+        }
+    };
+    2 + references.iter().map(one).sum::<usize>()
+}
+
 pub(super) fn decode(input: &mut Bytes) -> Result<Vec<WireReference>, FrameError> {
     let count = usize::from(input.try_get_u16_le().map_err(|_| FrameError::Truncated("references"))?);
     within("references in a frame", count, limits::REFERENCES_PER_FRAME_MAX)?;

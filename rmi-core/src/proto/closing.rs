@@ -1,0 +1,95 @@
+//! How a session ends, and what its callers learn.
+
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::proto::asked::{EntryState, Sent};
+use crate::proto::session::{Closed, Phase, Session};
+use crate::wire::frame::{Frame, Lane, cut};
+
+/// The longest text of a goodbye that is sent.
+const GOODBYE_TEXT_MAX: usize = 1024;
+
+impl Session {
+    /// Accepts no further calls, and says so with the number of the last one accepted.
+    pub(crate) fn go_away(&mut self) {
+        if !self.going_away && matches!(self.phase, Phase::Open) {
+            self.push(&Frame::GoAway { accepted: self.answering.accepted });
+        }
+        self.going_away = true;
+        self.signal();
+    }
+
+    /// Says goodbye and closes. What was queued before still goes out.
+    pub(crate) fn goodbye(&mut self, code: u16, text: &str) {
+        let error = RemoteError::new(
+            ErrorKind::Disconnected,
+            Executed::Maybe,
+            format!("this node closed the connection: {text}"),
+        );
+        self.close_with(code, text, error);
+    }
+
+    /// Closes with a goodbye of this code; our callers get `error`.
+    pub(crate) fn close_with(&mut self, code: u16, text: &str, error: RemoteError) {
+        if !matches!(self.phase, Phase::Closed(_)) {
+            // Bodies that are half sent never become calls; the frames that are queued whole still go out.
+            self.outbox.drop_all_large();
+            // Before its hello a peer takes short frames only, and goodbyes are read by people.
+            let text = text.get(..text.floor_char_boundary(GOODBYE_TEXT_MAX)).unwrap_or_default();
+            self.push(&Frame::Goodbye { code, accepted: self.answering.accepted, text: cut(text).to_owned() });
+            let queued = self.outbox.queued();
+            self.close(Closed { clean: false, error }, queued, None);
+        }
+    }
+
+    /// Ends the session; every caller learns whether its call can have run. Nothing beyond the offset `out` goes out.
+    pub(super) fn close(&mut self, closed: Closed, out: u64, accepted: Option<u64>) {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        self.fail_calls(&closed.error, out, accepted);
+        self.answering.waiting.clear();
+        self.phase = Phase::Closed(closed);
+        self.signal();
+    }
+
+    /// Fails every call. One that does not go out whole to the operating system, or whose number is above the last one
+    /// accepted, did not run: this is the frontier of promise P2.
+    fn fail_calls(&mut self, error: &RemoteError, out: u64, accepted: Option<u64>) {
+        for key in self.asked.select(crate::proto::asked::Entry::is_open) {
+            let Some(entry) = self.asked.entry(key) else { continue };
+            let executed = match &entry.state {
+                EntryState::Sent(Sent { complete: Some((end, number)), .. })
+                    if *end <= out && accepted.is_none_or(|accepted| *number <= accepted) =>
+                {
+                    Executed::Maybe
+                }
+                _ => Executed::No,
+            };
+            let failed = RemoteError::new(error.kind(), executed, error.message());
+            self.asked.finish(key, Err(failed), &mut self.wakes);
+        }
+        self.asked.waiting.clear();
+        self.asked.waiting_live = 0;
+    }
+
+    /// Fails the calls that a peer which is going away will not accept.
+    pub(super) fn fail_unaccepted(&mut self, accepted: u64) {
+        let draining = RemoteError::new(ErrorKind::Draining, Executed::No, "the node is shutting down");
+        let refused = self.asked.select(|entry| match &entry.state {
+            EntryState::Waiting(_) => true,
+            EntryState::Sent(sent) => sent.complete.is_none_or(|(_, number)| number > accepted),
+            _ => false,
+        });
+        for key in refused {
+            if let Some(entry) = self.asked.entry(key)
+                && let EntryState::Sent(sent) = entry.state
+            {
+                self.outbox.drop_large(Lane::Calls, sent.id);
+                self.asked.free_place(sent.id);
+            }
+            self.asked.finish(key, Err(draining.clone()), &mut self.wakes);
+        }
+        self.asked.waiting.clear();
+        self.asked.waiting_live = 0;
+    }
+}
