@@ -1,1 +1,7 @@
-//! rmi-tests.
+//! What the tests of several packages need: a source of randomness that can be replayed, and channels that fail.
+
+mod faults;
+mod random;
+
+pub use faults::{Faulty, Plan};
+pub use random::Random;
