@@ -26,7 +26,7 @@ impl Ledger for Book {
         if !self.entered.lock().unwrap().insert(number) {
             self.twice.fetch_add(1, Ordering::Relaxed);
         }
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             tokio::task::yield_now().await;
         }
         Ok(number + padding.len() as u64)
@@ -63,7 +63,7 @@ async fn caller(ledger: Proxy<dyn Ledger>, numbers: impl Iterator<Item = u64>) -
     let large = vec![7; 200_000];
     for number in numbers {
         // Now and then a body that is cut into pieces.
-        let padding = if number % 500 == 0 { &large[..] } else { &large[..usize::try_from(number % 90).unwrap()] };
+        let padding = if number.is_multiple_of(500) { &large[..] } else { &large[..usize::try_from(number % 90).unwrap()] };
         told.note(number, ledger.enter(number, padding).await);
     }
     told
