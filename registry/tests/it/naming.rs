@@ -252,3 +252,12 @@ async fn a_place_without_a_registry_is_named() {
     let text = error.to_string();
     assert!(text.starts_with("no registry answers at unix:/nonexistent/registry.sock: "), "{text}");
 }
+
+#[tokio::test]
+async fn several_registries_of_one_process_have_names_of_their_own() {
+    let (first, second) = (setting().await, setting().await);
+    first.registry.bind("a", &echo()).await.unwrap();
+    second.registry.bind("a", &echo()).await.unwrap();
+    first.registry.unbind("a", None).await.unwrap();
+    assert!(second.caller().await.lookup::<dyn Echo>("a").await.is_ok());
+}

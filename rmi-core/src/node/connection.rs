@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -189,7 +190,11 @@ impl Connection {
         self.node.table.close(self.id);
         let clean = lock(&self.session).closed().is_some_and(|closed| closed.clean);
         if let (Some(peer), Some(listener)) = (self.peer(), &self.node.on_disconnect) {
-            listener(peer, clean);
+            // It is the program's code: what it does to itself it does not do to the connection.
+            let told = catch_unwind(AssertUnwindSafe(|| listener(peer, clean)));
+            if told.is_err() {
+                tracing::error!("the disconnect listener panicked");
+            }
         }
         self.node.changed.notify_waiters();
     }

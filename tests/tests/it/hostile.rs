@@ -24,7 +24,7 @@ impl Echo for Repeater {
 }
 
 /// A hello as protocol §2 has it.
-fn hello() -> Vec<u8> {
+pub(crate) fn hello() -> Vec<u8> {
     let mut body = vec![1];
     body.extend(b"rmio");
     body.extend([1, 0, 1, 0]);

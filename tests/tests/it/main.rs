@@ -1,4 +1,5 @@
 //! What holds across the packages.
+mod conformance;
 mod hostile;
 mod layers;
 mod outside;

@@ -63,7 +63,8 @@ async fn caller(ledger: Proxy<dyn Ledger>, numbers: impl Iterator<Item = u64>) -
     let large = vec![7; 200_000];
     for number in numbers {
         // Now and then a body that is cut into pieces.
-        let padding = if number.is_multiple_of(500) { &large[..] } else { &large[..usize::try_from(number % 90).unwrap()] };
+        let padding =
+            if number.is_multiple_of(500) { &large[..] } else { &large[..usize::try_from(number % 90).unwrap()] };
         told.note(number, ledger.enter(number, padding).await);
     }
     told

@@ -1,0 +1,13 @@
+//! What the suites of other remote-object systems check, through the public API. `docs/conformance.md` lists it.
+
+mod agreement;
+mod arguments;
+mod cancellation;
+mod connections;
+mod errors;
+mod invocation;
+mod order;
+mod probe;
+mod security;
+mod shutdown;
+mod threads;
