@@ -65,7 +65,7 @@ fn returns(method: &Method, errors: &mut Errors) {
         errors.add(&method.ident, messages::NO_RESULT);
         return;
     };
-    if !matches!(**ty, Type::Path(_) | Type::Macro(_) | Type::Group(_) | Type::Paren(_)) {
+    if is_no_result(ty) {
         let borrowed = matches!(**ty, Type::Reference(_));
         errors.add(ty, if borrowed { messages::BORROWED_RESULT } else { messages::NO_RESULT });
         return;
@@ -76,6 +76,19 @@ fn returns(method: &Method, errors: &mut Errors) {
         errors.add(value, messages::ONEWAY_VALUE);
     }
     Types { errors, result: true }.visit_type(ty);
+}
+
+/// The types that everybody knows are not results. Of others, aliases included, the compiler finds out.
+fn is_no_result(ty: &Type) -> bool {
+    const KNOWN: &[&str] = &[
+        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32",
+        "f64", "String", "Vec", "Option", "Box", "Proxy",
+    ];
+    match ty {
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| KNOWN.iter().any(|known| last.ident == known)),
+        Type::Macro(_) | Type::Group(_) | Type::Paren(_) => false,
+        _ => true,
+    }
 }
 
 /// Looks at a type and everything inside it.

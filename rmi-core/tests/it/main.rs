@@ -1,3 +1,4 @@
 //! What `#[remote]` makes of traits, through the public API.
 
 mod calls;
+mod ui;

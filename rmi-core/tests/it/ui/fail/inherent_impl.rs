@@ -1,0 +1,8 @@
+use rmi_core::remote;
+
+struct Vault;
+
+#[remote]
+impl Vault {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use rmi_core::remote;
+
+#[remote]
+struct Vault;
+
+fn main() {}

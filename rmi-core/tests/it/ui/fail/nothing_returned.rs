@@ -1,0 +1,8 @@
+use rmi_core::remote;
+
+#[remote]
+trait Thing {
+    async fn act(&self);
+}
+
+fn main() {}
