@@ -38,14 +38,14 @@ pub(crate) fn hello() -> Vec<u8> {
     framed(&body)
 }
 
-fn framed(body: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(body: &[u8]) -> Vec<u8> {
     let mut frame = u32::try_from(body.len()).unwrap().to_le_bytes().to_vec();
     frame.extend(body);
     frame
 }
 
 /// A call in place `slot`, well-formed but for its body.
-fn call(slot: u32, object: [u8; 16], body: &[u8]) -> Vec<u8> {
+pub(crate) fn call(slot: u32, object: [u8; 16], body: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0];
     frame.extend(slot.to_le_bytes());
     frame.extend(1u32.to_le_bytes());

@@ -2,6 +2,7 @@
 mod conformance;
 mod hostile;
 mod layers;
+mod limits;
 mod outside;
 mod promises;
 mod tokens;
