@@ -174,7 +174,7 @@ impl Connection {
         }
     }
 
-    /// Ends what belongs to the connection: calls that somebody waits for, held objects, the place in the node's list.
+    /// Ends what belongs to the connection: calls that somebody waits for, and held objects.
     pub(super) fn ended(&self) {
         self.end_handshake();
         self.missed();
@@ -186,7 +186,6 @@ impl Connection {
                 running.task.abort();
             }
         }
-        self.node.connections.remove(&self.id);
         self.node.table.close(self.id);
         let clean = lock(&self.session).closed().is_some_and(|closed| closed.clean);
         if let (Some(peer), Some(listener)) = (self.peer(), &self.node.on_disconnect) {
@@ -196,6 +195,12 @@ impl Connection {
                 tracing::error!("the disconnect listener panicked");
             }
         }
+    }
+
+    /// The peer was told, or will never be: takes the connection off the node's list, for which a node that shuts down
+    /// waits.
+    pub(super) fn gone(&self) {
+        self.node.connections.remove(&self.id);
         self.node.changed.notify_waiters();
     }
 }

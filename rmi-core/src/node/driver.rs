@@ -66,6 +66,7 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
                 RemoteError::new(ErrorKind::Unreachable, Executed::No, format!("cannot reach the node: {text}"));
             connection.locked(|session| session.handle_lost(error));
             connection.ended();
+            connection.gone();
         }
     }
 }
@@ -77,6 +78,7 @@ pub(super) async fn drive(connection: Arc<Connection>, channel: Channel) {
     std::future::poll_fn(|cx| driver.poll(cx)).await;
     connection.ended();
     driver.farewell().await;
+    connection.gone();
 }
 
 /// The one timer of a connection.
@@ -383,4 +385,5 @@ pub(super) async fn refuse(connection: Arc<Connection>, mut channel: Channel, te
         // The peer learns it from the closed channel otherwise.
         let _ = timeout(Duration::from_millis(100), written).await;
     }
+    connection.gone();
 }
