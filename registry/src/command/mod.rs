@@ -25,8 +25,8 @@ Exit status: 0 done, 1 not found or failed, 2 wrong usage, 3 no registry answers
 #[derive(Parser)]
 #[command(name = "rmi", version, about, after_help = EXAMPLES)]
 pub struct Options {
-    /// The registry [default: the places where rmi-registry listens by default]
-    #[arg(long, value_name = "ENDPOINT", env = "RMI_REGISTRY", global = true)]
+    /// The registry [default: RMI_REGISTRY, else the places where rmi-registry listens by default]
+    #[arg(long, value_name = "ENDPOINT", global = true)]
     registry: Option<Endpoint>,
     /// Print one JSON object a line
     #[arg(long, global = true)]

@@ -18,7 +18,8 @@ const FORMAT_NOW: u64 = 1;
 
 /// Keeps bindings in one file. Every change is on the disk before it is answered.
 pub struct Durable {
-    database: Database,
+    /// `None` after a write that failed: the database must be opened anew, which a full disk that has room again allows.
+    database: Option<Database>,
     path: PathBuf,
 }
 
@@ -37,10 +38,21 @@ impl Durable {
         let made =
             std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         made.map_err(|error| file(&path, error))?;
-        let database = Database::create(&path).map_err(|error| file(&path, error))?;
-        let store = Self { database, path };
+        let mut store = Self { database: None, path };
+        store.reopen()?;
         store.check_format()?;
         Ok(store)
+    }
+
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        if self.database.is_none() {
+            self.database = Some(Database::create(&self.path).map_err(|error| file(&self.path, error))?);
+        }
+        Ok(())
+    }
+
+    fn opened(&self) -> Result<&Database, redb::Error> {
+        self.database.as_ref().ok_or(redb::Error::PreviousIo)
     }
 
     fn check_format(&self) -> Result<(), StoreError> {
@@ -54,7 +66,7 @@ impl Durable {
 
     fn number(&self, key: &str) -> Result<u64, StoreError> {
         let read = || -> Result<u64, redb::Error> {
-            let transaction = self.database.begin_read()?;
+            let transaction = self.opened()?.begin_read()?;
             match transaction.open_table(NUMBERS) {
                 Ok(table) => Ok(table.get(key)?.map_or(0, |number| number.value())),
                 Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
@@ -65,7 +77,7 @@ impl Durable {
     }
 
     fn apply_inner(&self, revision: Option<u64>, writes: &[(&str, Option<Vec<u8>>)]) -> Result<(), redb::Error> {
-        let mut transaction = self.database.begin_write()?;
+        let mut transaction = self.opened()?.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         transaction.set_two_phase_commit(true);
         {
@@ -95,7 +107,7 @@ impl Store for Durable {
     fn load(&mut self) -> Result<Loaded, StoreError> {
         let revision = self.number(REVISION)?;
         let read = || -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
-            let transaction = self.database.begin_read()?;
+            let transaction = self.opened()?.begin_read()?;
             let table = transaction.open_table(BINDINGS)?;
             let mut entries = Vec::new();
             for entry in table.iter()? {
@@ -110,7 +122,8 @@ impl Store for Durable {
     }
 
     fn apply(&mut self, revision: u64, writes: &[Write]) -> Result<(), StoreError> {
-        let encode = |stored: &Stored| rmp_serde::to_vec_named(stored).map_err(|error| file(&self.path, error));
+        let path = self.path.clone();
+        let encode = |stored: &Stored| rmp_serde::to_vec_named(stored).map_err(|error| file(&path, error));
         let mut encoded = Vec::with_capacity(writes.len());
         for write in writes {
             encoded.push(match write {
@@ -118,7 +131,12 @@ impl Store for Durable {
                 Write::Remove(name) => (name.as_str(), None),
             });
         }
-        self.apply_inner(Some(revision), &encoded).map_err(|error| file(&self.path, error))
+        self.reopen()?;
+        let applied = self.apply_inner(Some(revision), &encoded);
+        if applied.is_err() {
+            self.database = None;
+        }
+        applied.map_err(|error| file(&self.path, error))
     }
 }
 

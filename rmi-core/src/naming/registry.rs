@@ -103,7 +103,7 @@ impl Registry {
     /// # Errors
     /// `NoRegistry`: nothing answers; the error names every place that was tried.
     pub async fn find(node: &Node) -> Result<Self, NamingError> {
-        if let Ok(endpoint) = std::env::var(REGISTRY_VARIABLE) {
+        if let Some(endpoint) = std::env::var(REGISTRY_VARIABLE).ok().filter(|endpoint| !endpoint.is_empty()) {
             return Self::connect(node, endpoint).await;
         }
         let (mut tried, mut reasons) = (Vec::new(), Vec::new());
