@@ -118,3 +118,56 @@ async fn no_call_runs_twice_and_no_answer_about_it_is_wrong_over_tcp() {
 async fn no_call_runs_twice_and_no_answer_about_it_is_wrong_over_memory() {
     promises_hold(2, Arc::new(Memory::new()), "mem:ledger").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_under_load_shows_callers_no_error() {
+    let object = rmi_core::ObjectId::random();
+    let start = async |place: rmi_core::Endpoint, book: Arc<Book>| {
+        let begun = std::time::Instant::now();
+        let host = loop {
+            match Node::builder().listen(&place).start().await {
+                Ok(host) => break host,
+                // The one before has not let go of the place yet.
+                Err(error) => assert!(begun.elapsed().as_secs() < 5, "{error}"),
+            }
+            tokio::task::yield_now().await;
+        };
+        host.export_at(object, &Proxy::<dyn Ledger>::from_arc(book)).unwrap();
+        host
+    };
+    let book = Arc::new(Book::default());
+    let mut host = start("tcp://127.0.0.1:0".parse().unwrap(), book.clone()).await;
+    let place = host.endpoints()[0].clone();
+    let node = Node::builder().start().await.unwrap();
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let callers: Vec<_> = (0..4u64)
+        .map(|caller| {
+            let (ledger, over) = (node.at::<dyn Ledger>(&place, object), over.clone());
+            tokio::spawn(async move {
+                let mut made = 0;
+                while !over.load(Ordering::Relaxed) {
+                    ledger.enter(made * 4 + caller, b"").await.unwrap();
+                    made += 1;
+                }
+                made
+            })
+        })
+        .collect();
+    for _ in 0..10 {
+        let before = book.entered.lock().unwrap().len();
+        while book.entered.lock().unwrap().len() < before + 500 {
+            tokio::task::yield_now().await;
+        }
+        let ending = tokio::spawn(async move { host.shutdown().await });
+        // Objects are exported to nodes, not to places: each host has one of its own, on the same book.
+        host = start(place.clone(), book.clone()).await;
+        ending.await.unwrap();
+    }
+    over.store(true, Ordering::Relaxed);
+    let mut made = 0;
+    for caller in callers {
+        made += caller.await.expect("no caller saw an error");
+    }
+    assert_eq!(book.entered.lock().unwrap().len() as u64, made);
+    assert_eq!(book.twice.load(Ordering::Relaxed), 0);
+}
