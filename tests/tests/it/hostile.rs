@@ -1,27 +1,14 @@
 //! Peers that send what no peer should.
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use rmi_core::{Node, Proxy, RemoteError, remote};
-use rmi_tests::Random;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rmi_core::{Node, ObjectRef, Proxy};
+use rmi_tests::{Echo, Random};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-
-#[remote]
-trait Echo {
-    async fn echo(&self, text: &str) -> Result<String, RemoteError>;
-}
-
-struct Repeater;
-
-#[remote]
-impl Echo for Repeater {
-    async fn echo(&self, text: &str) -> Result<String, RemoteError> {
-        Ok(text.to_owned())
-    }
-}
 
 /// A hello as protocol §2 has it.
 pub(crate) fn hello() -> Vec<u8> {
@@ -87,9 +74,9 @@ fn evil(random: &Random, object: [u8; 16]) -> Vec<u8> {
     }
 }
 
-/// The memory of this process, in KiB.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+/// The memory of a process, in KiB.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
@@ -115,9 +102,16 @@ async fn attack(place: &str, random: &Random, object: [u8; 16], frames: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_bad_frames_do_no_harm() {
-    let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
-    let reference = host.export(&Proxy::<dyn Echo>::new(Repeater)).unwrap();
-    let place = host.endpoints()[0].address().to_owned();
+    let mut host = tokio::process::Command::new(env!("CARGO_BIN_EXE_host"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let id = host.id().unwrap();
+    let line = BufReader::new(host.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
+    let reference: ObjectRef = line.parse().unwrap();
+    let place = reference.endpoints[0].address().to_owned();
     let node = Node::builder().start().await.unwrap();
     let echo: Proxy<dyn Echo> = node.proxy(&reference).unwrap();
     let over = Arc::new(AtomicBool::new(false));
@@ -134,15 +128,16 @@ async fn ten_thousand_bad_frames_do_no_harm() {
     let object = reference.object.to_bytes();
     // A first part warms up what allocators and the runtime keep.
     attack(&place, &Random::new(1), object, 2_000).await;
-    let before = resident();
+    let before = resident(id);
     attack(&place, &Random::new(2), object, 10_000).await;
-    let after = resident();
+    let after = resident(id);
     over.store(true, Ordering::Relaxed);
     honest.await.expect("the honest client saw no error");
     assert!(calls.load(Ordering::Relaxed) > 100);
+    println!("memory: {before} KiB, then {after} KiB");
     assert!(after < before + 16 * 1024, "memory rose from {before} KiB to {after} KiB");
-    host.shutdown().await;
-    assert_eq!(host.connections(), 0);
+    drop(host.stdin.take());
+    assert!(host.wait().await.unwrap().success(), "the host ends in order, with no connection left");
 }
 
 #[tokio::test]
