@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use rmi_registry::Running;
+use rmi_registry::store::Memory;
+
 const MANIFEST: &str = r#"
 [package]
 name = "outside"
@@ -18,8 +21,8 @@ tokio = { version = "1", features = ["rt-multi-thread", "macros", "time"] }
 thiserror = "2"
 "#;
 
-#[test]
-fn a_program_outside_the_workspace_compiles_and_runs() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_outside_the_workspace_compiles_and_runs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -31,9 +34,12 @@ fn a_program_outside_the_workspace_compiles_and_runs() {
     write("src/main.rs", include_str!("outside/main.rs"));
     // The same versions as here, so that nothing needs to be fetched.
     std::fs::copy(root.join("Cargo.lock"), directory.path().join("Cargo.lock")).unwrap();
+    let registry = Running::start(&["tcp://127.0.0.1:0".parse().unwrap()], Memory).await.unwrap();
+    let place = registry.endpoints()[0].to_string();
+    let socket = directory.path().join("bank.sock");
     let target = root.join("target/outside");
     let run = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--offline"])
+        .args(["run", "--quiet", "--offline", "--", &place, socket.to_str().unwrap()])
         .current_dir(directory.path())
         .env("CARGO_TARGET_DIR", target)
         .output()
@@ -42,4 +48,5 @@ fn a_program_outside_the_workspace_compiles_and_runs() {
     assert!(run.status.success(), "{error}");
     assert!(!error.contains("warning"), "{error}");
     assert_eq!(out, "balance 500, 100 cents short, told 500, subscribed, a plain call says 500\n");
+    registry.shutdown().await;
 }

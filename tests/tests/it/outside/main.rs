@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rmi_core::{CallOptions, Node, Proxy, RemoteError, remote};
+use rmi_core::{CallOptions, Node, Proxy, Registry, RemoteError, remote};
 use serde::{Deserialize, Serialize};
 
 #[remote]
@@ -93,10 +93,13 @@ async fn pay(account: &dyn Account) -> u64 {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let host = Node::builder().listen("tcp://127.0.0.1:0").start().await?;
-    let reference = host.export(&Proxy::<dyn Account>::new(Vault::default()))?;
+    let [registry, socket] = [1, 2].map(|at| std::env::args().nth(at).expect("registry and socket"));
+    let host = Node::builder().listen("tcp://127.0.0.1:0").listen(format!("unix:{socket}")).start().await?;
+    let names = Registry::connect(&host, &*registry).await?;
+    names.bind("bank/main", &Proxy::<dyn Account>::new(Vault::default())).await?;
+
     let caller = Node::builder().start().await?;
-    let account: Proxy<dyn Account> = caller.proxy(&reference)?;
+    let account: Proxy<dyn Account> = Registry::connect(&caller, registry).await?.lookup("bank/main").await?;
     account.deposit(500, "tip").await?;
     let balance = account.with(CallOptions::new().timeout(Duration::from_secs(5))).balance().await?;
     let short = match account.withdraw(600).await {
