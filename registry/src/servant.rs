@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rmi_core::naming::{Binding, Claim, Lease, Name, Naming, NamingError, Page, Prefix, Renewed, Tags, Token, Watcher};
-use rmi_core::{CallContext, Endpoint, Node, NodeError, ObjectId, ObjectRef, Proxy, RemoteError, remote};
+use rmi_core::{CallContext, Endpoint, Node, NodeError, ObjectId, ObjectRef, Proxy, remote};
 
 use crate::leases::{LEASE, LEASES_MAX, Leases};
 use crate::state::{State, Want, Wish, told};
@@ -34,9 +34,6 @@ pub enum StartError {
     /// The node cannot listen.
     #[error(transparent)]
     Node(#[from] NodeError),
-    /// The object cannot be exported.
-    #[error(transparent)]
-    Export(#[from] RemoteError),
 }
 
 impl Running {
@@ -68,10 +65,10 @@ impl Running {
                 let _ = gone.send(tokens);
             }
         });
+        let servant = Servant { writer: writer.clone(), leases: leases.clone(), watchers };
+        let builder = builder.export_at(ObjectId::REGISTRY, &Proxy::<dyn Naming>::new(servant));
         let node = builder.start().await?;
-        let sweep = tokio::spawn(sweep(writer.clone(), leases.clone(), ended));
-        let servant = Servant { writer: writer.clone(), leases, watchers };
-        node.export_at(ObjectId::REGISTRY, &Proxy::<dyn Naming>::new(servant))?;
+        let sweep = tokio::spawn(sweep(writer.clone(), leases, ended));
         Ok(Self { node, writer, sweep })
     }
 

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::error::RemoteError;
+use crate::id::ObjectId;
+use crate::interface::Interface;
 use crate::limits::{self, Limits};
 use crate::node::{Node, Parts, accept};
 use crate::peer::Peer;
+use crate::proxy::{AnyProxy, Proxy};
 use crate::security::{AllowAll, Authorizer};
 use crate::transport::{self, Listener, Transport, TransportError};
 
@@ -22,6 +26,7 @@ pub struct NodeBuilder {
     limits: Limits,
     authorizer: Arc<dyn Authorizer>,
     on_disconnect: Option<OnDisconnect>,
+    objects: Vec<(ObjectId, AnyProxy)>,
 }
 
 /// Why a node could not start.
@@ -40,6 +45,9 @@ pub enum NodeError {
     /// More endpoints than a reference can carry.
     #[error("{0} endpoints exceed the limit of {limit}", limit = limits::ENDPOINTS_MAX)]
     TooManyEndpoints(usize),
+    /// An object cannot be exported.
+    #[error(transparent)]
+    Export(#[from] RemoteError),
     /// Limits that contradict each other.
     #[error("{0}")]
     Limits(String),
@@ -58,6 +66,7 @@ impl NodeBuilder {
             limits: Limits::default(),
             authorizer: Arc::new(AllowAll),
             on_disconnect: None,
+            objects: Vec::new(),
         }
     }
 
@@ -106,6 +115,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Exports an object under a well-known id before the node takes its first connection: a host that comes back in the
+    /// place of another never answers that it has no such object. Otherwise like [`Node::export_at`].
+    pub fn export_at<T: ?Sized + Interface>(mut self, id: ObjectId, proxy: &Proxy<T>) -> Self {
+        self.objects.push((id, proxy.to_any()));
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Errors
@@ -128,6 +144,9 @@ impl NodeBuilder {
         let (transports, limits, authorizer) = (self.transports, Arc::new(self.limits), self.authorizer);
         let on_disconnect = self.on_disconnect;
         let node = Node::new(Parts { endpoints, listening, transports, limits, authorizer, on_disconnect, runtime });
+        for (id, object) in self.objects {
+            node.export_any(&object, Some(id))?;
+        }
         for listener in listeners {
             node.spawn_listener(accept::accept(node.shared().clone(), listener));
         }

@@ -124,16 +124,15 @@ async fn a_rolling_restart_under_load_shows_callers_no_error() {
     let object = rmi_core::ObjectId::random();
     let start = async |place: rmi_core::Endpoint, book: Arc<Book>| {
         let begun = std::time::Instant::now();
-        let host = loop {
-            match Node::builder().listen(&place).start().await {
-                Ok(host) => break host,
+        loop {
+            let servant = Proxy::<dyn Ledger>::from_arc(book.clone());
+            match Node::builder().listen(&place).export_at(object, &servant).start().await {
+                Ok(host) => return host,
                 // The one before has not let go of the place yet.
                 Err(error) => assert!(begun.elapsed().as_secs() < 5, "{error}"),
             }
             tokio::task::yield_now().await;
-        };
-        host.export_at(object, &Proxy::<dyn Ledger>::from_arc(book)).unwrap();
-        host
+        }
     };
     let book = Arc::new(Book::default());
     let mut host = start("tcp://127.0.0.1:0".parse().unwrap(), book.clone()).await;
