@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 macro_rules! uuid_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $visibility:vis $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub struct $name(Uuid);
+        $visibility struct $name(Uuid);
 
         impl $name {
             /// A fresh id from the operating system's random source.
             #[must_use]
-            pub fn random() -> Self {
+            $visibility fn random() -> Self {
                 Self(Uuid::new_v4())
             }
 
             /// The id with these 16 bytes, most significant first.
             #[must_use]
-            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+            $visibility const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
 
             /// The 16 bytes of the id, most significant first.
             #[must_use]
-            pub const fn to_bytes(self) -> [u8; 16] {
+            $visibility const fn to_bytes(self) -> [u8; 16] {
                 self.0.into_bytes()
             }
         }
@@ -56,12 +56,22 @@ macro_rules! uuid_id {
 
 uuid_id! {
     /// One start of one process: a restarted process is another node.
-    NodeId
+    pub NodeId
 }
 
 uuid_id! {
     /// An exported object. Shape: 128 random bits (UUID version 4), so knowing the id is the right to call.
-    ObjectId
+    pub ObjectId
+}
+
+uuid_id! {
+    /// What one side of a connection keeps for the other. Knowing it is the right to continue the lease elsewhere.
+    pub(crate) LeaseId
+}
+
+impl NodeId {
+    /// Stands for whatever node answers, in references that were made from an endpoint and a well-known id.
+    pub const UNKNOWN: Self = Self::from_bytes([0; 16]);
 }
 
 impl ObjectId {

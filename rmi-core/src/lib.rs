@@ -60,6 +60,7 @@ mod wire;
 pub use bytes::Bytes;
 pub use call::{
     Call, CallContext, CallOptions, Dispatch, Dispatched, Incoming, Invocation, Invoke, Outcome, Reply, Status, Target,
+    Watching,
 };
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, Executed, Fault, RemoteError};
@@ -69,8 +70,9 @@ pub use limits::Limits;
 pub use metadata::Metadata;
 pub use naming::Registry;
 pub use node::{Node, NodeBuilder, NodeError};
+pub use object::{Hold, ObjectInfo};
 pub use peer::{Identity, Peer};
-pub use proxy::{AnyProxy, Proxy};
+pub use proxy::{AnyProxy, Proxy, WeakProxy};
 pub use reference::{ObjectRef, ReferenceError};
 pub use rmi_macros::remote;
 pub use security::{Access, Authorizer, Request};

@@ -35,6 +35,17 @@ pub const REFERENCES_PER_FRAME_MAX: usize = 1024;
 pub const REFERENCES_BYTES_MAX: usize = 256 * 1024;
 /// The frame that every node must accept: one with the most references, the most metadata and a chunk of body.
 pub const FRAME_BYTES_LEAST: usize = 512 * 1024;
+/// The most objects in one frame that releases, claims or answers a claim.
+pub const OBJECTS_PER_FRAME_MAX: usize = 1024;
+/// How many objects are let go before the peer is told at once; fewer wait for [`RELEASE_DELAY`].
+pub const RELEASES_TOGETHER: usize = 64;
+/// How long a release waits for others.
+pub const RELEASE_DELAY: Duration = Duration::from_millis(10);
+/// The shortest lease that a node may grant or be granted. Stops a peer that makes us renew without end.
+pub const LEASE_LEAST: Duration = Duration::from_millis(300);
+/// How long objects outlive a connection that the kernel says is dead (Unix sockets, memory), or the lease if that is less:
+/// the time to come back after a fault.
+pub const LOCAL_LEASE: Duration = Duration::from_secs(1);
 /// The most calls inside calls (A calls B calls A …). Stops endless ping-pong.
 pub const HOPS_MAX: u8 = 16;
 /// The largest first frame. Before the hello nobody is known, so nothing more is buffered.
@@ -70,7 +81,7 @@ pub struct Limits {
     /// The bytes of finished replies that wait for a peer to read them, default 64 MiB; a reply beyond is replaced by an
     /// error.
     pub replies_waiting_bytes_max: usize,
-    /// The objects exported to one peer, default 65,536.
+    /// The objects that one peer may hold, default 65,536.
     pub references_per_session_max: usize,
     /// The connections at once, default 10,000.
     pub connections_max: usize,
@@ -88,6 +99,9 @@ pub struct Limits {
     pub write_stall: Duration,
     /// The deadline of a call that sets none, default 30 s.
     pub call_timeout: Duration,
+    /// How long objects are kept for a peer that is not heard of, default 60 s; peers renew three times within it. Never below
+    /// [`LEASE_LEAST`].
+    pub lease: Duration,
     /// The time that [`Node::shutdown`](crate::Node::shutdown) gives to accepted calls, default 30 s.
     pub drain_timeout: Duration,
 }
@@ -111,6 +125,7 @@ impl Default for Limits {
             pong_timeout: Duration::from_secs(10),
             write_stall: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
+            lease: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
         }
     }

@@ -24,6 +24,16 @@ pub enum Identity {
     },
 }
 
+impl Identity {
+    /// Whether the two are proven to be the same user, or nothing is proven about either.
+    pub(crate) fn is_same_principal(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Process { uid, .. }, Self::Process { uid: other, .. }) => uid == other,
+            _ => self == other,
+        }
+    }
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

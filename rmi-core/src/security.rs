@@ -1,16 +1,32 @@
 //! Who may connect, and who may call what.
 
+use crate::endpoint::Endpoint;
 use crate::id::{InterfaceId, ObjectId};
 use crate::peer::Peer;
 
 /// A node's word about its peers, given by the program: [`NodeBuilder::authorizer`](crate::NodeBuilder::authorizer).
 ///
-/// Knowing an object's id is the right to call it; this is for what goes beyond. Both methods run on the task that reads
+/// Knowing an object's id is the right to call it; this is for what goes beyond. Its methods run on the task that reads
 /// the connection and must not wait.
 pub trait Authorizer: Send + Sync + 'static {
     /// Whether a peer that has said hello may stay.
     fn admit(&self, peer: &Peer) -> Access {
         let _ = peer;
+        Access::Allow
+    }
+
+    /// Whether the peer may hold the object, whose most derived interface is `interface`. Asked when the peer has the
+    /// reference from somebody else, or from before a lost connection; anything but `Allow` is answered as if there were no
+    /// such object.
+    fn hold(&self, peer: &Peer, object: ObjectId, interface: &str) -> Access {
+        let _ = (peer, object, interface);
+        Access::Allow
+    }
+
+    /// Whether to dial `endpoint`, which stands in a reference to an object of a third node that `introducer` has given us.
+    /// Calls on an object none of whose endpoints are allowed go through the introducer.
+    fn dial(&self, introducer: &Peer, endpoint: &Endpoint) -> Access {
+        let _ = (introducer, endpoint);
         Access::Allow
     }
 

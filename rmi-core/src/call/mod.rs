@@ -12,6 +12,7 @@ pub(crate) mod scope;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -113,7 +114,15 @@ pub trait Invoke: Send + Sync + 'static {
 
     /// The address of the object behind it.
     fn reference(&self) -> &ObjectRef;
+
+    /// Resolves when the object or its node is gone. By default never.
+    fn closed(&self) -> Watching {
+        Box::pin(std::future::pending())
+    }
 }
+
+/// A wait for the end of an object.
+pub type Watching = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The object that a reference leads to.
 #[derive(Clone)]
@@ -165,16 +174,26 @@ impl fmt::Debug for Target {
 pub struct LocalObject {
     pub(crate) servant: Box<dyn Dispatch>,
     id: OnceLock<ObjectId>,
+    revoked: AtomicBool,
 }
 
 impl LocalObject {
     pub(crate) fn new(servant: Box<dyn Dispatch>) -> Self {
-        Self { servant, id: OnceLock::new() }
+        Self { servant, id: OnceLock::new(), revoked: AtomicBool::new(false) }
     }
 
     /// The object's id: made when first asked for, the same ever after.
     pub(crate) fn id(&self) -> ObjectId {
         *self.id.get_or_init(ObjectId::random)
+    }
+
+    /// It must not be reached from other nodes any more.
+    pub(crate) fn revoke(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Acquire)
     }
 
     /// Gives the object a well-known id; says whether it has it now.

@@ -69,8 +69,8 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.renewal.take().into_iter().for_each(|task| task.abort());
-        for bound in state.bound.values() {
-            self.node.unexport(bound.object.object);
+        for (name, bound) in &state.bound {
+            self.node.unbind(bound.object.object, name.as_str());
         }
     }
 }
@@ -149,7 +149,7 @@ impl Registry {
     ) -> Result<u64, NamingError> {
         let name = parse(name)?;
         let lease = self.lease().await?;
-        let object = self.export(proxy)?;
+        let object = self.export(proxy, &name)?;
         let bound = self.0.naming.bind(lease.token, &name, &object, &tags).await;
         self.keep(name, object, tags, bound)
     }
@@ -167,7 +167,7 @@ impl Registry {
     ) -> Result<u64, NamingError> {
         let name = parse(name)?;
         let lease = self.lease().await?;
-        let (object, tags) = (self.export(proxy)?, Tags::new());
+        let (object, tags) = (self.export(proxy, &name)?, Tags::new());
         let bound = self.0.naming.rebind(lease.token, &name, &object, &tags, expected).await;
         self.keep(name, object, tags, bound)
     }
@@ -280,10 +280,10 @@ impl Registry {
         }
     }
 
-    fn export<T: ?Sized + Interface>(&self, proxy: &Proxy<T>) -> Result<ObjectRef, NamingError> {
-        let object = self.0.node.export(proxy)?;
+    fn export<T: ?Sized + Interface>(&self, proxy: &Proxy<T>, name: &Name) -> Result<ObjectRef, NamingError> {
+        let object = self.0.node.export_bound(proxy, name.as_str())?;
         if object.endpoints.is_empty() {
-            self.0.node.unexport(object.object);
+            self.0.node.unbind(object.object, name.as_str());
             return Err(NamingError::NoEndpoint);
         }
         Ok(object)
@@ -299,14 +299,14 @@ impl Registry {
     ) -> Result<u64, NamingError> {
         match bound {
             Ok(revision) => {
-                let before = self.0.state().bound.insert(name, Bound { object, tags, revision });
+                let before = self.0.state().bound.insert(name.clone(), Bound { object, tags, revision });
                 if let Some(before) = before {
-                    self.0.node.unexport(before.object.object);
+                    self.0.node.unbind(before.object.object, name.as_str());
                 }
                 Ok(revision)
             }
             Err(error) => {
-                self.0.node.unexport(object.object);
+                self.0.node.unbind(object.object, name.as_str());
                 Err(error)
             }
         }
@@ -315,7 +315,7 @@ impl Registry {
     fn forget(&self, name: &Name) {
         let before = self.0.state().bound.remove(name);
         if let Some(before) = before {
-            self.0.node.unexport(before.object.object);
+            self.0.node.unbind(before.object.object, name.as_str());
         }
     }
 

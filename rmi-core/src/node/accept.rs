@@ -25,7 +25,7 @@ pub(super) async fn accept(node: Arc<Shared>, mut listener: Box<dyn Listener>) {
 fn take(node: &Arc<Shared>, channel: Channel) {
     let limits = &node.settings.limits;
     let (open, opening) = (node.connections.len(), node.handshakes.load(Ordering::Relaxed));
-    let connection = Connection::new(node.clone(), None, None);
+    let connection = Connection::new(node.clone(), None);
     let full = [("connections", open, limits.connections_max), ("handshakes", opening, limits.handshakes_max)];
     if let Some((what, _, limit)) = full.into_iter().find(|(_, count, limit)| count >= limit) {
         let text = format!("the node has {limit} {what}, which is the limit");

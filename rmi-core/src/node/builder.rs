@@ -10,6 +10,7 @@ use crate::id::ObjectId;
 use crate::interface::Interface;
 use crate::limits::{self, Limits};
 use crate::node::{Node, Parts, accept};
+use crate::object::Pin;
 use crate::peer::Peer;
 use crate::proxy::{AnyProxy, Proxy};
 use crate::security::{AllowAll, Authorizer};
@@ -145,7 +146,7 @@ impl NodeBuilder {
         let on_disconnect = self.on_disconnect;
         let node = Node::new(Parts { endpoints, listening, transports, limits, authorizer, on_disconnect, runtime });
         for (id, object) in self.objects {
-            node.export_any(&object, Some(id))?;
+            node.export_any(&object, Some(id), Pin::Exported)?;
         }
         for listener in listeners {
             node.spawn_listener(accept::accept(node.shared().clone(), listener));
@@ -168,6 +169,9 @@ fn check(limits: &Limits) -> Result<(), NodeError> {
         ("window_bytes", limits.window_bytes, 2 * limits.body_bytes_max),
         ("calls_in_flight_max", limits.calls_in_flight_max, 1),
     ];
+    if limits.lease < limits::LEASE_LEAST {
+        return Err(NodeError::Limits(format!("lease of {:?} is below {:?}", limits.lease, limits::LEASE_LEAST)));
+    }
     match pairs.into_iter().find(|(_, value, least)| value < least) {
         Some((name, value, least)) => Err(NodeError::Limits(format!("limit {name} of {value} is below {least}"))),
         None => Ok(()),

@@ -10,20 +10,20 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::call::{CallContext, Outcome, Reply, Status, Target};
+use tokio::sync::Notify;
+
+use crate::call::{CallContext, Outcome};
 use crate::endpoint::Endpoint;
-use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::id::NodeId;
-use crate::node::route::{Destination, RemoteObject, Route};
-use crate::node::{Shared, now};
-use crate::object::TableError;
+use crate::id::LeaseId;
+use crate::node::remote::RemoteObject;
+use crate::node::route::{Destination, Route};
+use crate::node::{Shared, lost, now};
+use crate::object::Imports;
 use crate::peer::Peer;
-use crate::proto::{CallKey, OutgoingCall, RawOutcome, RawReply, Session};
-use crate::reference::ObjectRef;
-use crate::wire::frame::{CallId, ReplyStatus};
-use crate::wire::reference::WireReference;
+use crate::proto::{After, CallKey, OutgoingCall, Session};
+use crate::wire::frame::CallId;
 
 /// A session and what belongs to it. Its driver task moves the bytes.
 pub(crate) struct Connection {
@@ -34,19 +34,32 @@ pub(crate) struct Connection {
     known: OnceLock<Known>,
     /// Whether it counts among the handshakes.
     shaking: AtomicBool,
-    /// The route that dialled it; `None` when the peer did.
-    dialler: Option<Weak<Route>>,
-    /// The route of the references that came over this connection.
-    references: Mutex<Weak<Route>>,
+    /// Who dialled it; `None` when the peer did.
+    pub(super) dialler: Option<Dialler>,
+    /// The route of the references that came over a connection that the peer dialled.
+    pub(super) route: Mutex<Weak<Route>>,
+    /// What we hold over it.
+    pub(super) imports: Mutex<Imports<Weak<RemoteObject>>>,
+    /// What we grant to the peer.
+    pub(super) lease: LeaseId,
+    /// Wakes who waits for a change of the connection.
+    changed: Notify,
     /// The calls that run in tasks of their own.
     pub(super) running: Mutex<HashMap<CallId, Running>>,
     pub(super) guesses: Mutex<super::serve::Guesses>,
+}
+
+/// The route that dialled a connection, and what it was looking for.
+pub(super) struct Dialler {
+    pub(super) route: Weak<Route>,
+    pub(super) destination: Destination,
 }
 
 /// What the peer's hello told.
 struct Known {
     peer: Arc<Peer>,
     endpoints: Vec<Endpoint>,
+    lease: LeaseId,
 }
 
 /// A call that runs in a task of its own.
@@ -61,35 +74,39 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Connection {
-    /// A connection whose session begins now. `expected` is the node that must answer.
-    pub(super) fn new(node: Arc<Shared>, dialler: Option<Weak<Route>>, expected: Option<NodeId>) -> Arc<Self> {
+    /// A connection whose session begins now.
+    pub(super) fn new(node: Arc<Shared>, dialler: Option<Dialler>) -> Arc<Self> {
+        let expected = dialler.as_ref().and_then(|dialler| dialler.destination.node);
         let session = Session::new(node.settings.clone(), expected, now());
         let connection = Arc::new(Self {
             id: super::next_connection(),
-            session: Mutex::new(session),
             known: OnceLock::new(),
             shaking: AtomicBool::new(false),
             dialler,
-            references: Mutex::new(Weak::new()),
+            route: Mutex::new(Weak::new()),
+            imports: Mutex::default(),
+            lease: session.lease(),
+            changed: Notify::new(),
+            session: Mutex::new(session),
             running: Mutex::default(),
             guesses: Mutex::new(super::serve::Guesses::new(now())),
             node,
         });
-        connection.node.table.open(connection.id);
+        connection.node.table.open(connection.id, connection.lease);
         connection.node.connections.insert(connection.id, connection.clone());
         connection
     }
 
     /// Runs `f` on the session, then wakes whoever `f` gave something to do.
     pub(super) fn locked<R>(&self, f: impl FnOnce(&mut Session) -> R) -> R {
-        let mut callers = Vec::new();
+        let mut after = After::default();
         let (result, driver) = {
             let mut session = lock(&self.session);
             let result = f(&mut session);
-            (result, session.take_wakes(&mut callers))
+            (result, session.take_after(&mut after))
         };
         driver.into_iter().for_each(Waker::wake);
-        callers.into_iter().for_each(Waker::wake);
+        after.wakes.into_iter().for_each(Waker::wake);
         result
     }
 
@@ -104,9 +121,49 @@ impl Connection {
         session.is_drained() || session.closed().is_some()
     }
 
+    /// The route that dialled, while anything leads over it.
+    fn dialled(&self) -> Option<Arc<Route>> {
+        self.dialler.as_ref().and_then(|dialler| dialler.route.upgrade())
+    }
+
+    /// Whether we dialled.
+    pub(super) fn is_dialled(&self) -> bool {
+        self.dialler.is_some()
+    }
+
     /// Whether the peer dialled.
     pub(super) fn is_accepted(&self) -> bool {
         self.dialler.is_none()
+    }
+
+    /// Whether the session is over.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.session).closed().is_some()
+    }
+
+    /// Whether contact was lost after the peer had said hello.
+    pub(super) fn is_lost(&self) -> bool {
+        self.known.get().is_some() && lock(&self.session).closed().is_some_and(|closed| closed.lost)
+    }
+
+    /// Whether we hold anything over it.
+    pub(super) fn holds_anything(&self) -> bool {
+        !lock(&self.imports).is_empty()
+    }
+
+    /// How much longer the peer holds what it holds if it is not heard of any more.
+    pub(super) fn lease_left(&self, now: Instant) -> Duration {
+        lock(&self.session).held_until(now).saturating_duration_since(now)
+    }
+
+    /// Wakes who waits for a change of the connection.
+    pub(super) fn tell(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until `done` says so; it is asked after every change of the connection.
+    pub(super) async fn until(&self, done: impl Fn() -> bool) {
+        super::until(&self.changed, done).await;
     }
 
     /// The peer, once it has said hello.
@@ -114,14 +171,32 @@ impl Connection {
         self.known.get().map(|known| &known.peer)
     }
 
+    /// The peer, and where it listens.
+    pub(super) fn known(&self) -> Option<(&Arc<Peer>, &[Endpoint])> {
+        self.known.get().map(|known| (&known.peer, &*known.endpoints))
+    }
+
+    /// What the peer grants to us.
+    pub(super) fn peer_lease(&self) -> Option<LeaseId> {
+        self.known.get().map(|known| known.lease)
+    }
+
     /// Remembers the peer's hello.
-    pub(super) fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>) {
+    pub(super) fn opened(self: &Arc<Self>, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) {
+        let node = peer.node;
         // A session says hello once; a second one is a violation that ends it before it comes here.
-        let _ = self.known.set(Known { peer: Arc::new(peer), endpoints });
+        let _ = self.known.set(Known { peer: Arc::new(peer), endpoints, lease });
         self.end_handshake();
-        if let Some(route) = self.dialler.as_ref().and_then(Weak::upgrade) {
-            route.reached();
+        if let Some(route) = self.dialled()
+            && let Some(before) = route.reached()
+        {
+            match before.peer() {
+                Some(peer) if peer.node == node => self.continue_from(&before),
+                // The node that answers is another one: nothing of the old one is left.
+                _ => before.lose_all(),
+            }
         }
+        self.tell();
     }
 
     /// Counts the connection among the handshakes until it is opened or over.
@@ -139,7 +214,7 @@ impl Connection {
     /// Tells the route that dialled that it came to nothing, if the peer never said hello.
     pub(super) fn missed(&self) {
         if self.known.get().is_none()
-            && let Some(route) = self.dialler.as_ref().and_then(Weak::upgrade)
+            && let Some(route) = self.dialled()
         {
             route.missed();
         }
@@ -153,7 +228,7 @@ impl Connection {
     /// Says goodbye when nobody needs a connection that we dialled: no proxy leads over it and the peer holds nothing.
     pub(super) fn close_if_unused(&self) {
         let Some(dialler) = &self.dialler else { return };
-        let needed = dialler.strong_count() > 0 || lock(&self.references).strong_count() > 0;
+        let needed = dialler.route.strong_count() > 0 || self.holds_anything();
         if needed || self.node.table.holds(self.id) || !lock(&self.running).is_empty() {
             return;
         }
@@ -169,13 +244,13 @@ impl Connection {
         if self.node.draining.load(Ordering::Relaxed) {
             self.node.changed.notify_waiters();
         }
-        if self.dialler.as_ref().is_some_and(|dialler| dialler.strong_count() == 0) {
+        if self.dialler.as_ref().is_some_and(|dialler| dialler.route.strong_count() == 0) {
             self.close_if_unused();
         }
     }
 
     /// Ends what belongs to the connection: calls that somebody waits for, and held objects.
-    pub(super) fn ended(&self) {
+    pub(super) fn ended(self: &Arc<Self>) {
         self.end_handshake();
         self.missed();
         let running: Vec<Running> = lock(&self.running).drain().map(|(_, running)| running).collect();
@@ -186,7 +261,14 @@ impl Connection {
                 running.task.abort();
             }
         }
-        self.node.table.close(self.id);
+        if self.is_lost() {
+            if let Some(route) = self.dialled() {
+                route.lost(self);
+            }
+        } else {
+            self.node.table.close(self.id, self.lease);
+            self.lose_all();
+        }
         let clean = lock(&self.session).closed().is_some_and(|closed| closed.clean);
         if let (Some(peer), Some(listener)) = (self.peer(), &self.node.on_disconnect) {
             // It is the program's code: what it does to itself it does not do to the connection.
@@ -199,77 +281,16 @@ impl Connection {
 
     /// The peer was told, or will never be: takes the connection off the node's list, for which a node that shuts down
     /// waits.
-    pub(super) fn gone(&self) {
+    pub(super) fn gone(self: &Arc<Self>) {
+        if self.is_lost() && (self.holds_anything() || self.node.table.holds(self.id)) {
+            self.node.lost.insert(self.id, self.clone());
+            self.node.runtime.spawn(lost::outlive(self.clone()));
+        } else {
+            self.node.table.close(self.id, self.lease);
+        }
         self.node.connections.remove(&self.id);
         self.node.changed.notify_waiters();
-    }
-}
-
-/// References that travel.
-impl Connection {
-    /// The references of a frame that goes out: objects of ours are held for the peer from here on.
-    pub(super) fn export(&self, targets: &[Target]) -> Result<Vec<WireReference>, TableError> {
-        let limit = self.node.settings.limits.references_per_session_max;
-        let export_one = |target: &Target| match target {
-            Target::Local(object) => {
-                let id = self.node.table.hold(self.id, object, limit)?;
-                Ok(WireReference::Sender { object: id, interfaces: target.interfaces() })
-            }
-            Target::Remote(remote) => Ok(WireReference::Other(remote.reference().clone())),
-        };
-        targets.iter().map(export_one).collect()
-    }
-
-    /// What the references of a frame that came in lead to. Nothing is dialled here.
-    pub(super) fn import(self: &Arc<Self>, references: Vec<WireReference>) -> Vec<Target> {
-        references.into_iter().map(|reference| self.import_one(reference)).collect()
-    }
-
-    fn import_one(self: &Arc<Self>, reference: WireReference) -> Target {
-        match reference {
-            WireReference::Other(reference) => self.node.target(reference),
-            WireReference::Sender { object, interfaces } => {
-                let (node, endpoints) = self
-                    .known
-                    .get()
-                    .map_or((self.node.id, Vec::new()), |known| (known.peer.node, known.endpoints.clone()));
-                let route = self.reference_route(node, &endpoints);
-                let reference = ObjectRef::new(node, object, interfaces, endpoints);
-                Target::Remote(Arc::new(RemoteObject::new(route, reference)))
-            }
-        }
-    }
-
-    /// References that came over this connection are called over it, as long as it lives.
-    fn reference_route(self: &Arc<Self>, node: NodeId, endpoints: &[Endpoint]) -> Arc<Route> {
-        let mut known = lock(&self.references);
-        if let Some(route) = known.upgrade() {
-            return route;
-        }
-        let destination = Destination { node: Some(node), endpoints: endpoints.to_vec() };
-        let route = Route::over(self, destination);
-        *known = Arc::downgrade(&route);
-        route
-    }
-
-    /// A servant's outcome as the session takes it.
-    pub(super) fn export_outcome(&self, outcome: Outcome) -> RawOutcome {
-        let Reply { status, body, references } = outcome?;
-        let references = self.export(&references).map_err(|error| {
-            RemoteError::new(ErrorKind::Overloaded, Executed::Yes, format!("the result cannot be sent: {error}"))
-        })?;
-        let status = match status {
-            Status::Ok => ReplyStatus::Ok,
-            Status::Error => ReplyStatus::Error,
-        };
-        Ok(RawReply { status, references, body })
-    }
-
-    fn import_reply(self: &Arc<Self>, reply: RawReply) -> Reply {
-        let status = if reply.status == ReplyStatus::Ok { Status::Ok } else { Status::Error };
-        let mut out = Reply::new(status, reply.body);
-        out.references = self.import(reply.references);
-        out
+        self.tell();
     }
 }
 

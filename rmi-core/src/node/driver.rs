@@ -17,6 +17,7 @@ use tokio::time::{Sleep, timeout};
 
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::id::LeaseId;
 use crate::node::connection::Connection;
 use crate::node::{now, serve};
 use crate::peer::Peer;
@@ -227,10 +228,10 @@ impl Driver {
         let mut flow = Flow::On;
         for event in std::mem::take(&mut self.events) {
             match event {
-                Event::Opened { node, endpoints } => {
+                Event::Opened { node, endpoints, lease } => {
                     let (identity, address) = (self.identity.clone(), self.address.clone());
                     let peer = Peer { node, connection: self.connection.id, identity, address };
-                    self.opened(peer, endpoints);
+                    self.opened(peer, endpoints, lease);
                 }
                 Event::Call(call) => {
                     let id = call.id;
@@ -239,6 +240,9 @@ impl Driver {
                     }
                 }
                 Event::Cancel(id) => serve::cancel(&self.connection, id),
+                Event::Released(released) => self.connection.released(&released),
+                Event::Claim(claim) => self.connection.claimed_by_peer(&claim),
+                Event::Claimed(claimed) => self.connection.answered(&claimed),
                 Event::Closed => flow = Flow::Over,
             }
         }
@@ -249,11 +253,11 @@ impl Driver {
         flow
     }
 
-    fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>) {
+    fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) {
         tracing::debug!(node = %peer.node, identity = %peer.identity, address = peer.address, "connected");
         let access =
             if self.connection.is_accepted() { self.connection.node.authorizer.admit(&peer) } else { Access::Allow };
-        self.connection.opened(peer, endpoints);
+        self.connection.opened(peer, endpoints, lease);
         let text = match access {
             Access::Allow => return,
             Access::Deny(text) => text,

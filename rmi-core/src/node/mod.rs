@@ -8,6 +8,9 @@ mod accept;
 mod builder;
 mod connection;
 mod driver;
+mod lost;
+mod references;
+mod remote;
 mod route;
 mod serve;
 
@@ -28,7 +31,7 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{NodeId, ObjectId};
 use crate::interface::Interface;
 use crate::limits::Limits;
-use crate::object::ObjectTable;
+use crate::object::{self, Hold, ObjectInfo, ObjectTable, Pin};
 use crate::proto::{Settings, code};
 use crate::proxy::{AnyProxy, Proxy};
 use crate::reference::ObjectRef;
@@ -36,7 +39,8 @@ use crate::security::Authorizer;
 use crate::transport::{Channel, Transport};
 use builder::OnDisconnect;
 use connection::{Connection, lock};
-use route::{Destination, RemoteObject, Route};
+use remote::RemoteObject;
+use route::{Destination, Route};
 
 pub use builder::{NodeBuilder, NodeError};
 
@@ -65,6 +69,8 @@ pub(crate) struct Shared {
     /// The routes that some proxy holds. Weak, so that references which arrive and are dropped leave nothing.
     routes: DashMap<Destination, Weak<Route>>,
     connections: DashMap<u64, Arc<Connection>>,
+    /// Connections that were lost while something was held over them, until they are continued or the leases are over.
+    lost: DashMap<u64, Arc<Connection>>,
     /// How many accepted connections have not said hello.
     handshakes: AtomicUsize,
     draining: AtomicBool,
@@ -103,6 +109,7 @@ impl Node {
             on_disconnect,
             routes: DashMap::new(),
             connections: DashMap::new(),
+            lost: DashMap::new(),
             handshakes: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -145,6 +152,15 @@ impl Node {
         self.shared().table.len()
     }
 
+    /// Every exported object and why it is alive: what the program exported, what is bound in a registry, which peers hold it.
+    ///
+    /// A look at a moving thing: what changes meanwhile may be in it or not. Takes time and memory in proportion to the
+    /// objects and their holders.
+    #[must_use]
+    pub fn objects(&self) -> Vec<ObjectInfo> {
+        self.shared().objects()
+    }
+
     /// How many connections there are, those being dialled included.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -158,7 +174,7 @@ impl Node {
     /// # Errors
     /// `Misuse`: the object was exported under another id.
     pub fn export<T: ?Sized + Interface>(&self, proxy: &Proxy<T>) -> Result<ObjectRef, RemoteError> {
-        self.export_any(&proxy.to_any(), None)
+        self.export_any(&proxy.to_any(), None, Pin::Exported)
     }
 
     /// Like [`export`](Self::export), under a well-known id: whoever knows where the node listens can call it with
@@ -167,14 +183,27 @@ impl Node {
     /// # Errors
     /// `Misuse`: the object has another id already, the id belongs to another object, or the object is remote.
     pub fn export_at<T: ?Sized + Interface>(&self, id: ObjectId, proxy: &Proxy<T>) -> Result<ObjectRef, RemoteError> {
-        self.export_any(&proxy.to_any(), Some(id))
+        self.export_any(&proxy.to_any(), Some(id), Pin::Exported)
     }
 
-    fn export_any(&self, proxy: &AnyProxy, id: Option<ObjectId>) -> Result<ObjectRef, RemoteError> {
+    /// Exports an object for a binding in a registry; [`unbind`](Self::unbind) takes it back.
+    pub(crate) fn export_bound<T: ?Sized + Interface>(
+        &self,
+        proxy: &Proxy<T>,
+        name: &str,
+    ) -> Result<ObjectRef, RemoteError> {
+        self.export_any(&proxy.to_any(), None, Pin::Bound(name.to_owned()))
+    }
+
+    pub(crate) fn unbind(&self, object: ObjectId, name: &str) -> bool {
+        self.shared().table.unpin(object, &Pin::Bound(name.to_owned()))
+    }
+
+    fn export_any(&self, proxy: &AnyProxy, id: Option<ObjectId>, pin: Pin) -> Result<ObjectRef, RemoteError> {
         let misuse = |text: String| RemoteError::new(ErrorKind::Misuse, Executed::No, text);
         match proxy.target() {
             Target::Local(object) => {
-                let pinned = self.shared().table.pin(object, id);
+                let pinned = self.shared().table.pin(object, id, pin);
                 let id = pinned.map_err(|error| misuse(format!("cannot export the object: {error}")))?;
                 let endpoints = self.shared().settings.endpoints.clone();
                 Ok(ObjectRef::new(self.id(), id, proxy.interfaces(), endpoints))
@@ -184,9 +213,15 @@ impl Node {
         }
     }
 
-    /// Takes back an export; says whether there was one. Peers that hold the object keep it.
+    /// Takes back an export; says whether there was one. Peers that hold the object keep it; to take it away from them there is [`revoke`](Self::revoke).
     pub fn unexport(&self, object: ObjectId) -> bool {
-        self.shared().table.unpin(object)
+        self.shared().table.unpin(object, &Pin::Exported)
+    }
+
+    /// Takes an object away from every peer for good, whoever holds it: calls get the answer for an object that does not
+    /// exist, and it cannot be sent or exported any more. Calls that run go on. Says whether the object was exported.
+    pub fn revoke(&self, object: ObjectId) -> bool {
+        self.shared().table.revoke(object)
     }
 
     /// A proxy for a reference. Nothing is dialled before the first call.
@@ -208,9 +243,9 @@ impl Node {
     pub fn at<T: ?Sized + Interface>(&self, endpoint: &Endpoint, object: ObjectId) -> Proxy<T> {
         let destination = Destination { node: None, endpoints: vec![endpoint.clone()] };
         let route = self.shared().route(destination);
-        let unknown = NodeId::from_bytes([0; 16]);
-        let reference = ObjectRef::new(unknown, object, vec![T::DESCRIPTOR.name.into()], vec![endpoint.clone()]);
-        Proxy::over(Arc::new(RemoteObject::new(route, reference)))
+        let reference =
+            ObjectRef::new(NodeId::UNKNOWN, object, vec![T::DESCRIPTOR.name.into()], vec![endpoint.clone()]);
+        Proxy::over(RemoteObject::unclaimed(route, reference))
     }
 
     /// Shuts the node down in order: it stops listening, refuses new calls, finishes those it has accepted, writes what is
@@ -264,19 +299,12 @@ impl Shared {
         for connection in connections {
             connection.locked(|session| session.goodbye(code::DONE, text));
         }
+        self.changed.notify_waiters();
     }
 
     /// Waits until `done` says so; it is asked after every change of a connection.
     async fn until(&self, done: impl Fn() -> bool) {
-        loop {
-            let changed = self.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            changed.as_mut().enable();
-            if done() {
-                return;
-            }
-            changed.await;
-        }
+        until(&self.changed, done).await;
     }
 
     async fn sleep_until(&self, until: Instant) {
@@ -310,8 +338,43 @@ impl Shared {
         {
             return Target::Local(object);
         }
-        let destination = Destination { node: Some(reference.node), endpoints: reference.endpoints.clone() };
-        Target::Remote(Arc::new(RemoteObject::new(self.route(destination), reference)))
+        let destination = Destination::of(&reference, reference.endpoints.clone());
+        Target::Remote(RemoteObject::unclaimed(self.route(destination), reference))
+    }
+
+    fn objects(&self) -> Vec<ObjectInfo> {
+        let info = |entry: object::Entry| {
+            let pins = entry.pins.into_iter().map(|pin| match pin {
+                Pin::Exported => Hold::Exported,
+                Pin::Bound(name) => Hold::Bound(name),
+            });
+            ObjectInfo {
+                object: entry.id,
+                interfaces: Target::Local(entry.object).interfaces(),
+                holds: pins.chain(entry.holders.into_iter().map(|holder| self.hold(&holder))).collect(),
+            }
+        };
+        self.table.entries().into_iter().map(info).collect()
+    }
+
+    fn hold(&self, holder: &object::Holder) -> Hold {
+        let living = self.connections.get(&holder.connection).map(|entry| entry.value().clone());
+        let connection = living.or_else(|| self.lost.get(&holder.connection).map(|entry| entry.value().clone()));
+        let now = now();
+        Hold::Peer {
+            node: connection.as_ref().and_then(|connection| connection.peer().map(|peer| peer.node)),
+            connection: holder.connection,
+            copies: holder.copies,
+            queued: holder.queued,
+            left: connection.as_ref().map_or(Duration::ZERO, |connection| connection.lease_left(now)),
+            connected: connection.is_some_and(|connection| !connection.is_over()),
+        }
+    }
+
+    /// What leads to no object at all.
+    fn nowhere(self: &Arc<Self>) -> Arc<RemoteObject> {
+        let reference = ObjectRef::new(self.id, ObjectId::random(), Vec::new(), Vec::new());
+        RemoteObject::unclaimed(self.route(Destination::of(&reference, Vec::new())), reference)
     }
 
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, String> {
@@ -319,6 +382,18 @@ impl Shared {
             Some(transport) => transport.dial(endpoint).await.map_err(|error| error.to_string()),
             None => Err(format!("{endpoint}: there is no transport for {:?}", endpoint.scheme())),
         }
+    }
+}
+
+/// Waits until `done` says so; it is asked after every `change`.
+async fn until(change: &Notify, done: impl Fn() -> bool) {
+    loop {
+        let mut changed = std::pin::pin!(change.notified());
+        changed.as_mut().enable();
+        if done() {
+            return;
+        }
+        changed.await;
     }
 }
 

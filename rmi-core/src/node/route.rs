@@ -6,14 +6,17 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tracing::Instrument;
 
-use crate::call::{Call, Invocation, Invoke, Outcome};
+use crate::call::{Call, Outcome};
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::NodeId;
 use crate::limits;
-use crate::node::connection::{Connection, deadline_of, lock};
+use crate::node::connection::{Connection, Dialler, deadline_of, lock};
+use crate::node::references::Parcel;
+use crate::node::remote::RemoteObject;
 use crate::node::{Shared, driver, jitter, now};
 use crate::proto::OutgoingCall;
 use crate::reference::ObjectRef;
@@ -25,17 +28,29 @@ pub(super) struct Destination {
     pub(super) endpoints: Vec<Endpoint>,
 }
 
+impl Destination {
+    /// Where to look for the owner of the object.
+    pub(super) fn of(reference: &ObjectRef, endpoints: Vec<Endpoint>) -> Self {
+        let known = reference.node != NodeId::UNKNOWN;
+        Self { node: known.then_some(reference.node), endpoints }
+    }
+}
+
 /// The way to a node, shared by every proxy that leads there.
 pub(crate) struct Route {
     node: Arc<Shared>,
     destination: Destination,
-    /// The connection that the references of this route came over; they dial only when it is gone.
-    over: Option<Weak<Connection>>,
+    /// The connection that the references of this route came over, if the peer dialled it; they dial only when it is gone.
+    over: Option<Mutex<Weak<Connection>>>,
     state: Mutex<State>,
+    /// Wakes who waits for an object of this route to be gone.
+    changed: Notify,
 }
 
 struct State {
     connection: Option<Arc<Connection>>,
+    /// The connection that was lost, until another one opens.
+    before: Option<Arc<Connection>>,
     failures: u32,
     /// No dial before this.
     not_before: Option<Instant>,
@@ -63,22 +78,23 @@ impl Route {
 
     /// The route of references that came over `connection`.
     pub(super) fn over(connection: &Arc<Connection>, destination: Destination) -> Arc<Self> {
-        Self::new(connection.node.clone(), destination, Some(Arc::downgrade(connection)))
+        Self::new(connection.node.clone(), destination, Some(Mutex::new(Arc::downgrade(connection))))
     }
 
-    fn new(node: Arc<Shared>, destination: Destination, over: Option<Weak<Connection>>) -> Arc<Self> {
-        let state = State { connection: None, failures: 0, not_before: None, retries: RETRIES_MAX };
-        Arc::new(Self { node, destination, over, state: Mutex::new(state) })
+    fn new(node: Arc<Shared>, destination: Destination, over: Option<Mutex<Weak<Connection>>>) -> Arc<Self> {
+        let state = State { connection: None, before: None, failures: 0, not_before: None, retries: RETRIES_MAX };
+        Arc::new(Self { node, destination, over, state: Mutex::new(state), changed: Notify::new() })
     }
 
     /// The connection for the next call, dialled if there is none: calls wait in its session, in order.
-    fn connection(self: &Arc<Self>) -> Result<Arc<Connection>, RemoteError> {
+    pub(super) fn connection(self: &Arc<Self>) -> Result<Arc<Connection>, RemoteError> {
         let no = |kind, text: String| Err(RemoteError::new(kind, Executed::No, text));
         if self.node.is_closed() {
             return no(ErrorKind::Misuse, "this node is shut down".into());
         }
         if let Some(over) = &self.over {
-            if let Some(connection) = over.upgrade().filter(|connection| connection.takes_calls()) {
+            let living = lock(over).upgrade();
+            if let Some(connection) = living.filter(|connection| connection.takes_calls()) {
                 return Ok(connection);
             }
             if !self.destination.endpoints.is_empty() {
@@ -97,8 +113,14 @@ impl Route {
         if let Some(connection) = state.connection.as_ref().filter(|connection| connection.takes_calls()) {
             return Ok(connection.clone());
         }
-        let connection = Connection::new(self.node.clone(), Some(Arc::downgrade(self)), self.destination.node);
-        state.connection = Some(connection.clone());
+        let connection = Connection::new(
+            self.node.clone(),
+            Some(Dialler { route: Arc::downgrade(self), destination: self.destination.clone() }),
+        );
+        let before = state.connection.replace(connection.clone());
+        if let Some(before) = before.filter(|before| before.is_lost()) {
+            state.before = Some(before);
+        }
         let dial = driver::dial(connection.clone(), self.destination.endpoints.clone(), state.not_before.take());
         let span = tracing::debug_span!("connection", id = connection.id, node = ?self.destination.node);
         self.node.runtime.spawn(dial.instrument(span));
@@ -112,10 +134,55 @@ impl Route {
         state.not_before = Some(now() + jitter(pause_bound(state.failures)));
     }
 
-    /// A node answered.
-    pub(super) fn reached(&self) {
+    /// A node answered. Returns the connection that was lost before, if what it held waits to go on.
+    pub(super) fn reached(&self) -> Option<Arc<Connection>> {
         let mut state = lock(&self.state);
         (state.failures, state.not_before) = (0, None);
+        state.before.take()
+    }
+
+    /// Contact over this connection was lost.
+    pub(super) fn lost(&self, connection: &Arc<Connection>) {
+        let mut state = lock(&self.state);
+        if state.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
+            state.before = state.connection.take();
+        }
+    }
+
+    /// Takes the place of a route to the same place that has gone, with its connection.
+    pub(super) fn adopt(&self, connection: &Arc<Connection>) {
+        let mut state = lock(&self.state);
+        if state.connection.is_some() || state.before.is_some() {
+            return;
+        }
+        match connection.is_lost() {
+            true => state.before = Some(connection.clone()),
+            false => state.connection = Some(connection.clone()),
+        }
+    }
+
+    /// The references of this route lead over another connection from here on.
+    pub(super) fn lead_over(&self, connection: &Arc<Connection>) {
+        if let Some(over) = &self.over {
+            *lock(over) = Arc::downgrade(connection);
+        }
+    }
+
+    /// An object of this route is gone.
+    pub(super) fn tell(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until `done` says so; it is asked whenever an object of this route is gone.
+    pub(super) async fn until(&self, done: impl Fn() -> bool) {
+        super::until(&self.changed, done).await;
+    }
+
+    /// Waits until the connection that calls take at present is over.
+    pub(super) async fn current_is_over(self: &Arc<Self>) {
+        if let Ok(connection) = self.connection() {
+            connection.until(|| connection.is_over()).await;
+        }
     }
 
     fn take_retry(&self) -> bool {
@@ -135,11 +202,11 @@ impl Route {
     }
 
     /// Makes a call, again when that is safe: promise P3.
-    async fn invoke(self: Arc<Self>, object: crate::id::ObjectId, call: Call) -> Outcome {
+    pub(super) async fn invoke(self: &Arc<Self>, object: &Arc<RemoteObject>, call: &Call) -> Outcome {
         let deadline = deadline_of(&self.node, call.deadline);
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(object, &call, deadline).await {
+            let error = match self.attempt(object, call, deadline).await {
                 Ok(reply) => {
                     self.succeeded();
                     return Ok(reply);
@@ -157,19 +224,25 @@ impl Route {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, object: crate::id::ObjectId, call: &Call, deadline: Instant) -> Outcome {
+    async fn attempt(self: &Arc<Self>, object: &Arc<RemoteObject>, call: &Call, deadline: Instant) -> Outcome {
         let connection = self.connection()?;
-        let references = connection.export(&call.references).map_err(|error| {
+        let relayed = object.is_relayed_by(self);
+        if !relayed {
+            object.hold_over(&connection);
+        }
+        let Parcel { references, cargo } = connection.export(&call.references).map_err(|error| {
             RemoteError::new(ErrorKind::Overloaded, Executed::No, format!("the arguments cannot be sent: {error}"))
         })?;
         let outgoing = OutgoingCall {
-            object,
+            node: object.owner().filter(|_| !relayed),
+            object: object.reference_id(),
             method: call.method,
             oneway: call.oneway,
             hops: call.hops,
             deadline,
             metadata: call.metadata.clone(),
             references,
+            cargo,
             body: call.body.clone(),
             order: call.order,
         };
@@ -180,32 +253,8 @@ impl Route {
 impl Drop for Route {
     fn drop(&mut self) {
         self.node.forget_route(&self.destination);
-        let over = self.over.as_ref().and_then(Weak::upgrade);
+        let over = self.over.as_ref().and_then(|over| lock(over).upgrade());
         let dialled = lock(&self.state).connection.take();
         over.into_iter().chain(dialled).for_each(|connection| connection.close_if_unused());
-    }
-}
-
-/// An object of another node.
-pub(crate) struct RemoteObject {
-    route: Arc<Route>,
-    reference: ObjectRef,
-}
-
-impl RemoteObject {
-    pub(super) fn new(route: Arc<Route>, reference: ObjectRef) -> Self {
-        Self { route, reference }
-    }
-}
-
-impl Invoke for RemoteObject {
-    fn invoke(&self, call: Call) -> Invocation {
-        let route = self.route.clone();
-        let span = tracing::debug_span!("call", method = ?call.method, node = %self.reference.node);
-        Box::pin(route.invoke(self.reference.object, call).instrument(span))
-    }
-
-    fn reference(&self) -> &ObjectRef {
-        &self.reference
     }
 }

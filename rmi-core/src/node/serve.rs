@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tracing::{Instrument, Span};
 
 use crate::call::context::ContextParts;
-use crate::call::{CallContext, Dispatched, Incoming, LocalObject, Outcome};
+use crate::call::{Call, CallContext, Dispatched, Incoming, Outcome, Target};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::MethodId;
 use crate::interface::Descriptor;
@@ -70,26 +70,21 @@ fn refuse(kind: ErrorKind, text: impl Into<String>) -> RemoteError {
     RemoteError::new(kind, Executed::No, text)
 }
 
-fn prepare(connection: &Arc<Connection>, call: IncomingCall, now: Instant) -> Result<Ready, RemoteError> {
+fn prepare(connection: &Arc<Connection>, mut call: IncomingCall, now: Instant) -> Result<Ready, RemoteError> {
     let Some(peer) = connection.peer() else { return Err(refuse(ErrorKind::Denied, "not connected")) };
     if call.hops > limits::HOPS_MAX {
         let text = format!("call inside {} calls exceeds the limit of {}", call.hops, limits::HOPS_MAX);
         return Err(refuse(ErrorKind::Overloaded, text));
     }
-    let object = connection.node.table.get(call.object).ok_or_else(|| unknown_object(connection, now))?;
-    authorize(connection, peer, &object, &call, now)?;
-    let request = next_request();
-    let span = tracing::debug_span!("serve", request, method = ?call.method, peer = %peer.node);
-    let context = CallContext::new(ContextParts {
-        peer: Some(peer.clone()),
-        object: Some(call.object),
-        method: call.method,
-        request,
-        deadline: now + call.timeout,
-        metadata: call.metadata,
-        hops: call.hops,
-    });
-    let incoming = Incoming { method: call.method, body: call.body, references: connection.import(call.references) };
+    // Whatever becomes of the call, what came with it is let go in the end.
+    let references = connection.import(std::mem::take(&mut call.references));
+    let Some(object) = connection.node.table.get(call.object) else {
+        return relay(connection, peer, call, references, now);
+    };
+    authorize(connection, peer, object.servant.descriptor(), &call, now)?;
+    let context = context(peer, &mut call, now);
+    let span = span(&context, peer);
+    let incoming = Incoming { method: call.method, body: call.body, references };
     // Decoding runs the user's `Deserialize`, which may panic.
     let enter = || span.in_scope(|| context.enter(|| object.servant.dispatch(incoming)));
     match catch_unwind(AssertUnwindSafe(enter)) {
@@ -99,14 +94,53 @@ fn prepare(connection: &Arc<Connection>, call: IncomingCall, now: Instant) -> Re
     }
 }
 
+/// A call on an object of another node that the peer holds through us is passed on.
+fn relay(
+    connection: &Arc<Connection>,
+    peer: &Arc<Peer>,
+    mut call: IncomingCall,
+    references: Vec<Target>,
+    now: Instant,
+) -> Result<Ready, RemoteError> {
+    let way = connection.node.table.way(connection.id, call.object).ok_or_else(|| unknown_object(connection, now))?;
+    let context = context(peer, &mut call, now);
+    let span = span(&context, peer);
+    let mut passed = Call::new(call.method, call.body);
+    passed.references = references;
+    passed.oneway = call.oneway;
+    passed.deadline = Some(context.deadline());
+    passed.metadata = context.metadata().clone();
+    passed.hops = call.hops.saturating_add(1);
+    // One order for all that is passed on from this connection, apart from those of our own proxies.
+    passed.order = u64::MAX - connection.id;
+    let future = span.in_scope(|| way.invoke(passed));
+    let method = Box::pin(async move { future.await.map_err(RemoteError::relayed) });
+    Ok(Ready { method, spawn: false, context, span })
+}
+
+fn span(context: &CallContext, peer: &Peer) -> Span {
+    tracing::debug_span!("serve", request = context.request_id(), method = ?context.method(), peer = %peer.node)
+}
+
+fn context(peer: &Arc<Peer>, call: &mut IncomingCall, now: Instant) -> CallContext {
+    CallContext::new(ContextParts {
+        peer: Some(peer.clone()),
+        object: Some(call.object),
+        method: call.method,
+        request: next_request(),
+        deadline: now + call.timeout,
+        metadata: std::mem::take(&mut call.metadata),
+        hops: call.hops,
+    })
+}
+
 fn authorize(
     connection: &Connection,
     peer: &Peer,
-    object: &LocalObject,
+    descriptor: &Descriptor,
     call: &IncomingCall,
     now: Instant,
 ) -> Result<(), RemoteError> {
-    let descriptor = object.servant.descriptor();
     let method = descriptor.method(call.method).map_or("", |method| method.name);
     let (object, declared_by) = (call.object, call.method.interface);
     let request = Request { object, interface: descriptor.name, declared_by, method };
@@ -119,11 +153,17 @@ fn authorize(
 
 /// The answer is the same whether the object never was, is gone, or is hidden from the peer.
 fn unknown_object(connection: &Connection, now: Instant) -> RemoteError {
-    if !lock(&connection.guesses).take(now) {
+    guessed(connection, 1, now);
+    refuse(ErrorKind::NoSuchObject, "the node exports no such object")
+}
+
+/// The peer has named objects that do not exist.
+pub(super) fn guessed(connection: &Connection, objects: usize, now: Instant) {
+    let few = (0..objects).all(|_| lock(&connection.guesses).take(now));
+    if !few {
         let text = format!("more than {} calls on objects that do not exist", limits::UNKNOWN_OBJECTS_MAX);
         connection.locked(|session| session.goodbye(code::DENIED, &text));
     }
-    refuse(ErrorKind::NoSuchObject, "the node exports no such object")
 }
 
 fn unknown_method(descriptor: &Descriptor, method: MethodId) -> RemoteError {

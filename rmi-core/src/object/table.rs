@@ -1,47 +1,89 @@
-//! The table of exported objects.
+//! The table of exported objects, and the leases on them.
 //!
-//! An object is in the table as long as the program pins it or a connection holds it: a connection holds every object
-//! whose reference was put into one of its frames, until the connection ends.
+//! An object is in the table as long as the program pins it or a peer's lease holds it. A lease also holds references to
+//! objects of other nodes that were passed on: they stay ours to answer for until the receiver has a claim of its own.
 
-use std::collections::hash_map::Entry as MapEntry;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as TableEntry;
 
-use crate::call::LocalObject;
-use crate::id::ObjectId;
+use crate::call::{Invoke, LocalObject, Target};
+use crate::id::{LeaseId, ObjectId};
+use crate::object::lease::{Change, Lease, TooMany};
+use crate::wire::holding::{Claimed, Released};
 
 /// Why an object cannot be exported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TableError {
-    #[error("the connection holds {0} references, which is the limit")]
+    #[error("the peer holds {0} references, which is the limit")]
     Full(usize),
     #[error("the connection is closed")]
     Closed,
+    #[error("the object was revoked")]
+    Revoked,
     #[error("the object has another id already, or the id belongs to another object")]
     Taken,
+}
+
+/// Why the program keeps an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pin {
+    Exported,
+    Bound(String),
 }
 
 #[derive(Default)]
 pub(crate) struct ObjectTable {
     objects: DashMap<ObjectId, Exported>,
-    /// What each open connection holds. Every change of the table is made under this lock; lookups take none of it.
-    holdings: Mutex<HashMap<u64, HashSet<ObjectId>>>,
+    /// Every change of the table is made under this lock; lookups take none of it.
+    leases: Mutex<Leases>,
 }
 
 struct Exported {
     object: Arc<LocalObject>,
-    /// How often the program exported it without taking that back.
-    pins: usize,
-    holders: usize,
+    pins: Vec<Pin>,
+    /// How many leases hold it.
+    leases: u32,
 }
 
+/// The leases, by the connection that they were granted to.
+#[derive(Default)]
+struct Leases {
+    granted: HashMap<u64, Lease<Arc<dyn Invoke>>>,
+    connections: HashMap<LeaseId, u64>,
+}
+
+/// What a change leaves to be dropped, with no lock held: the servants' own `drop` runs then.
+#[derive(Default)]
+struct Dropped(Vec<Arc<LocalObject>>, Vec<Arc<dyn Invoke>>);
+
+/// One lease that holds an object.
+pub(crate) struct Holder {
+    pub(crate) connection: u64,
+    pub(crate) copies: u32,
+    pub(crate) queued: u32,
+}
+
+/// An exported object and who keeps it.
+pub(crate) struct Entry {
+    pub(crate) id: ObjectId,
+    pub(crate) object: Arc<LocalObject>,
+    pub(crate) pins: Vec<Pin>,
+    pub(crate) holders: Vec<Holder>,
+}
+
+/// Lookups.
 impl ObjectTable {
     /// The object with this id.
     pub(crate) fn get(&self, id: ObjectId) -> Option<Arc<LocalObject>> {
         self.objects.get(&id).map(|exported| exported.object.clone())
+    }
+
+    /// The way to an object of another node that the connection's peer holds through us.
+    pub(crate) fn way(&self, connection: u64, id: ObjectId) -> Option<Arc<dyn Invoke>> {
+        self.leases().granted.get(&connection)?.get(id)?.way.clone()
     }
 
     /// How many objects are exported.
@@ -49,82 +91,223 @@ impl ObjectTable {
         self.objects.len()
     }
 
-    /// A connection begins; only an open one can hold objects.
-    pub(crate) fn open(&self, connection: u64) {
-        self.holdings().insert(connection, HashSet::new());
+    /// Whether the peer of the connection holds anything.
+    pub(crate) fn holds(&self, connection: u64) -> bool {
+        self.leases().granted.get(&connection).is_some_and(|lease| !lease.is_empty())
     }
 
-    /// A connection ends, and with it all that it held. What nobody else holds is dropped.
-    pub(crate) fn close(&self, connection: u64) {
-        let mut dropped = Vec::new();
-        {
-            let mut holdings = self.holdings();
-            for id in holdings.remove(&connection).unwrap_or_default() {
-                dropped.extend(self.change(id, |exported| exported.holders -= 1));
+    /// The connection that a lease was granted to.
+    pub(crate) fn connection_of(&self, lease: LeaseId) -> Option<u64> {
+        self.leases().connections.get(&lease).copied()
+    }
+
+    /// Every object, and who keeps it.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let mut holders: HashMap<ObjectId, Vec<Holder>> = HashMap::new();
+        for (connection, lease) in &self.leases().granted {
+            for (id, held) in lease.iter() {
+                let (connection, copies, queued) = (*connection, held.copies, held.queued);
+                holders.entry(*id).or_default().push(Holder { connection, copies, queued });
             }
         }
-        // The servants' own `drop` runs here, with no lock held.
-        drop(dropped);
+        let entry = |entry: dashmap::mapref::multiple::RefMulti<'_, ObjectId, Exported>| Entry {
+            id: *entry.key(),
+            object: entry.object.clone(),
+            pins: entry.pins.clone(),
+            holders: holders.remove(entry.key()).unwrap_or_default(),
+        };
+        self.objects.iter().map(entry).collect()
     }
+}
 
-    /// Whether the connection holds anything.
-    pub(crate) fn holds(&self, connection: u64) -> bool {
-        self.holdings().get(&connection).is_some_and(|held| !held.is_empty())
-    }
-
-    /// Exports the object to a connection.
-    pub(crate) fn hold(
-        &self,
-        connection: u64,
-        object: &Arc<LocalObject>,
-        limit: usize,
-    ) -> Result<ObjectId, TableError> {
-        let id = object.id();
-        let mut holdings = self.holdings();
-        let MapEntry::Occupied(mut held) = holdings.entry(connection) else { return Err(TableError::Closed) };
-        if held.get().contains(&id) {
-            return Ok(id);
-        }
-        if held.get().len() >= limit {
-            return Err(TableError::Full(limit));
-        }
-        self.insert(id, object)?.holders += 1;
-        held.get_mut().insert(id);
-        Ok(id)
-    }
-
+/// Pins of the program.
+impl ObjectTable {
     /// Exports the object until it is unpinned, under its own id or the one that is asked for.
-    pub(crate) fn pin(&self, object: &Arc<LocalObject>, at: Option<ObjectId>) -> Result<ObjectId, TableError> {
-        let _guard = self.holdings();
+    pub(crate) fn pin(
+        &self,
+        object: &Arc<LocalObject>,
+        at: Option<ObjectId>,
+        pin: Pin,
+    ) -> Result<ObjectId, TableError> {
+        let _guard = self.leases();
         if at.is_some_and(|at| !object.claim_id(at)) {
             return Err(TableError::Taken);
         }
-        self.insert(object.id(), object)?.pins += 1;
+        self.insert(object.id(), object)?.pins.push(pin);
         Ok(object.id())
     }
 
     /// Takes one of the program's pins off; says whether there was one.
-    pub(crate) fn unpin(&self, id: ObjectId) -> bool {
+    pub(crate) fn unpin(&self, id: ObjectId, pin: &Pin) -> bool {
         let mut was_pinned = false;
         let dropped = {
-            let _guard = self.holdings();
+            let _guard = self.leases();
             self.change(id, |exported| {
-                was_pinned = exported.pins > 0;
-                exported.pins = exported.pins.saturating_sub(1);
+                let at = exported.pins.iter().position(|known| known == pin);
+                was_pinned = at.map(|at| exported.pins.swap_remove(at)).is_some();
             })
         };
         drop(dropped);
         was_pinned
     }
 
+    /// Takes the object away from everybody; says whether it was exported. Leases keep their counts of it, so that what
+    /// their holders let go later adds up.
+    pub(crate) fn revoke(&self, id: ObjectId) -> bool {
+        let revoked = {
+            let _guard = self.leases();
+            self.objects.remove(&id)
+        };
+        revoked.inspect(|(_, exported)| exported.object.revoke()).is_some()
+    }
+
     /// Drops everything: the node is gone.
     pub(crate) fn clear(&self) {
         let ids: Vec<ObjectId> = self.objects.iter().map(|entry| *entry.key()).collect();
-        let dropped: Vec<_> = {
-            self.holdings().clear();
-            ids.iter().filter_map(|id| self.objects.remove(id)).collect()
+        let dropped: (Leases, Vec<_>) = {
+            let mut leases = self.leases();
+            (std::mem::take(&mut *leases), ids.iter().filter_map(|id| self.objects.remove(id)).collect())
         };
         drop(dropped);
+    }
+}
+
+/// Leases of peers.
+impl ObjectTable {
+    /// A connection begins, and with it a lease: only a peer with one can hold objects.
+    pub(crate) fn open(&self, connection: u64, lease: LeaseId) {
+        let mut leases = self.leases();
+        leases.granted.insert(connection, Lease::default());
+        leases.connections.insert(lease, connection);
+    }
+
+    /// A lease ends, and with it all that it held. What nobody else holds is dropped.
+    pub(crate) fn close(&self, connection: u64, lease: LeaseId) {
+        let mut dropped = Dropped::default();
+        {
+            let mut leases = self.leases();
+            leases.connections.remove(&lease);
+            let ended = leases.granted.remove(&connection);
+            for (id, way) in ended.into_iter().flat_map(Lease::end) {
+                self.ended(id, way, &mut dropped);
+            }
+        }
+        drop(dropped);
+    }
+
+    /// Holds an object for the connection's peer, in a frame that waits to be sent.
+    pub(crate) fn hold(&self, connection: u64, target: &Target, limit: usize) -> Result<ObjectId, TableError> {
+        let mut leases = self.leases();
+        let lease = leases.granted.get_mut(&connection).ok_or(TableError::Closed)?;
+        let (id, way) = match target {
+            Target::Local(object) => (object.id(), None),
+            Target::Remote(remote) => (remote.reference().object, Some(remote)),
+        };
+        match lease.get(id) {
+            Some(held) if held.way.is_some() != way.is_some() => return Err(TableError::Taken),
+            None if lease.len() >= limit => return Err(TableError::Full(limit)),
+            _ => {}
+        }
+        if let Target::Local(object) = target {
+            let mut exported = self.insert(id, object)?;
+            exported.leases += u32::from(lease.get(id).is_none());
+        }
+        lease.add(id, true, || way.cloned());
+        Ok(id)
+    }
+
+    /// The frame with these references is on its way.
+    pub(crate) fn sent(&self, connection: u64, objects: &[ObjectId]) {
+        if let Some(lease) = self.leases().granted.get_mut(&connection) {
+            objects.iter().for_each(|object| lease.sent(*object));
+        }
+    }
+
+    /// The frame with these references will never be sent.
+    pub(crate) fn unsent(&self, connection: u64, objects: &[ObjectId]) {
+        let mut dropped = Dropped::default();
+        if let Some(lease) = self.leases().granted.get_mut(&connection) {
+            for object in objects {
+                self.changed(*object, lease.unsent(*object), &mut dropped);
+            }
+        }
+        drop(dropped);
+    }
+
+    /// The peer has let copies go.
+    pub(crate) fn release(&self, connection: u64, released: &[Released]) -> Result<(), TooMany> {
+        let mut dropped = Dropped::default();
+        let mut result = Ok(());
+        // A lease that has ended holds nothing: its releases were under way.
+        if let Some(lease) = self.leases().granted.get_mut(&connection) {
+            for Released { object, copies } in released {
+                match lease.release(*object, *copies) {
+                    Ok(change) => self.changed(*object, change, &mut dropped),
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
+                }
+            }
+        }
+        drop(dropped);
+        result
+    }
+
+    /// The peer wants to hold objects, among them such that it held through us over connection `before`. Those that `may`
+    /// refuses are answered as if they did not exist.
+    pub(crate) fn claim(
+        &self,
+        connection: u64,
+        objects: &[ObjectId],
+        before: Option<u64>,
+        limit: usize,
+        may: impl Fn(ObjectId, &LocalObject) -> bool,
+    ) -> Vec<Claimed> {
+        let found = objects.iter().map(|id| (*id, self.get(*id).filter(|object| may(*id, object))));
+        let found: Vec<_> = found.collect();
+        let mut leases = self.leases();
+        let mut claim_one = |(id, object): &(ObjectId, Option<Arc<LocalObject>>)| {
+            let held_before = before.and_then(|before| leases.granted.get(&before)?.get(*id)?.way.clone());
+            let Some(lease) = leases.granted.get_mut(&connection) else { return false };
+            let known = lease.get(*id).is_some();
+            if !known && lease.len() >= limit {
+                return false;
+            }
+            let way = match object {
+                Some(object) => {
+                    // It may have gone while the lock was not held.
+                    if !self.objects.contains_key(id) || self.insert(*id, object).is_err() {
+                        return false;
+                    }
+                    None
+                }
+                None if held_before.is_some() => held_before,
+                None => return false,
+            };
+            let local = way.is_none();
+            if matches!(lease.add(*id, false, || way), Change::Began)
+                && local
+                && let Some(mut exported) = self.objects.get_mut(id)
+            {
+                exported.leases += 1;
+            }
+            true
+        };
+        found.iter().map(|one| Claimed { object: one.0, held: claim_one(one) }).collect()
+    }
+
+    fn changed(&self, id: ObjectId, change: Change<Arc<dyn Invoke>>, dropped: &mut Dropped) {
+        if let Change::Ended(way) = change {
+            self.ended(id, way, dropped);
+        }
+    }
+
+    fn ended(&self, id: ObjectId, way: Option<Arc<dyn Invoke>>, dropped: &mut Dropped) {
+        match way {
+            Some(way) => dropped.1.push(way),
+            None => dropped.0.extend(self.change(id, |exported| exported.leases = exported.leases.saturating_sub(1))),
+        }
     }
 
     fn insert(
@@ -133,9 +316,12 @@ impl ObjectTable {
         object: &Arc<LocalObject>,
     ) -> Result<dashmap::mapref::one::RefMut<'_, ObjectId, Exported>, TableError> {
         match self.objects.entry(id) {
+            _ if object.is_revoked() => Err(TableError::Revoked),
             TableEntry::Occupied(entry) if !Arc::ptr_eq(&entry.get().object, object) => Err(TableError::Taken),
             TableEntry::Occupied(entry) => Ok(entry.into_ref()),
-            TableEntry::Vacant(entry) => Ok(entry.insert(Exported { object: object.clone(), pins: 0, holders: 0 })),
+            TableEntry::Vacant(entry) => {
+                Ok(entry.insert(Exported { object: object.clone(), pins: Vec::new(), leases: 0 }))
+            }
         }
     }
 
@@ -143,12 +329,12 @@ impl ObjectTable {
     fn change(&self, id: ObjectId, change: impl FnOnce(&mut Exported)) -> Option<Arc<LocalObject>> {
         let TableEntry::Occupied(mut entry) = self.objects.entry(id) else { return None };
         change(entry.get_mut());
-        let kept = entry.get().pins > 0 || entry.get().holders > 0;
+        let kept = !entry.get().pins.is_empty() || entry.get().leases > 0;
         (!kept).then(|| entry.remove().object)
     }
 
-    fn holdings(&self) -> MutexGuard<'_, HashMap<u64, HashSet<ObjectId>>> {
-        self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -177,57 +363,99 @@ mod tests {
         Arc::new(LocalObject::new(Box::new(Nothing)))
     }
 
+    const LEASE: LeaseId = LeaseId::from_bytes([7; 16]);
+
+    /// A table with the leases of these connections.
+    fn table(connections: &[u64]) -> ObjectTable {
+        let table = ObjectTable::default();
+        connections.iter().for_each(|connection| table.open(*connection, LEASE));
+        table
+    }
+
+    impl ObjectTable {
+        /// Sends the object to the peer.
+        fn give(&self, connection: u64, object: &Arc<LocalObject>) -> Result<ObjectId, TableError> {
+            let id = self.hold(connection, &Target::Local(object.clone()), 2)?;
+            self.sent(connection, &[id]);
+            Ok(id)
+        }
+    }
+
     #[test]
-    fn an_object_lives_as_long_as_the_last_connection_that_holds_it() {
-        let (table, object) = (ObjectTable::default(), object());
-        table.open(1);
-        table.open(2);
-        let id = table.hold(1, &object, 10).unwrap();
-        assert_eq!(table.hold(1, &object, 10), Ok(id));
-        assert_eq!(table.hold(2, &object, 10), Ok(id));
-        table.close(1);
+    fn an_object_lives_as_long_as_the_last_lease_that_holds_it() {
+        let (table, object) = (table(&[1, 2]), object());
+        let id = table.give(1, &object).unwrap();
+        assert_eq!(table.give(1, &object), Ok(id));
+        assert_eq!(table.give(2, &object), Ok(id));
+        table.close(1, LEASE);
         assert!(table.get(id).is_some());
-        table.close(2);
+        table.release(2, &[Released { object: id, copies: 1 }]).unwrap();
         assert!(table.get(id).is_none());
         assert_eq!(Arc::strong_count(&object), 1);
     }
 
     #[test]
-    fn a_pinned_object_outlives_connections() {
-        let (table, object) = (ObjectTable::default(), object());
-        table.open(1);
-        let id = table.pin(&object, None).unwrap();
-        table.hold(1, &object, 10).unwrap();
-        table.close(1);
+    fn a_pinned_object_outlives_leases() {
+        let (table, object) = (table(&[1]), object());
+        let id = table.pin(&object, None, Pin::Exported).unwrap();
+        table.give(1, &object).unwrap();
+        table.close(1, LEASE);
         assert!(table.get(id).is_some());
-        assert!(table.unpin(id));
-        assert!(!table.unpin(id));
+        assert!(!table.unpin(id, &Pin::Bound("name".into())));
+        assert!(table.unpin(id, &Pin::Exported));
+        assert!(!table.unpin(id, &Pin::Exported));
         assert_eq!(table.len(), 0);
     }
 
     #[test]
-    fn a_connection_that_ended_holds_nothing_more() {
-        let table = ObjectTable::default();
-        table.open(1);
-        table.close(1);
-        assert_eq!(table.hold(1, &object(), 10), Err(TableError::Closed));
+    fn a_lease_that_ended_holds_nothing_more() {
+        let table = table(&[1]);
+        table.close(1, LEASE);
+        assert_eq!(table.give(1, &object()), Err(TableError::Closed));
+        assert_eq!(table.release(1, &[Released { object: ObjectId::random(), copies: 1 }]), Ok(()));
     }
 
     #[test]
-    fn the_references_of_one_connection_are_bounded() {
-        let table = ObjectTable::default();
-        table.open(1);
+    fn the_references_of_one_peer_are_bounded() {
+        let table = table(&[1]);
         let kept: Vec<_> = (0..3).map(|_| object()).collect();
-        assert!(kept[..2].iter().all(|object| table.hold(1, object, 2).is_ok()));
-        let error = table.hold(1, &kept[2], 2).unwrap_err();
-        assert_eq!(error.to_string(), "the connection holds 2 references, which is the limit");
+        assert!(kept[..2].iter().all(|object| table.give(1, object).is_ok()));
+        let error = table.give(1, &kept[2]).unwrap_err();
+        assert_eq!(error.to_string(), "the peer holds 2 references, which is the limit");
+        let third = table.pin(&kept[2], None, Pin::Exported).unwrap();
+        assert_eq!(table.claim(1, &[third], None, 2, |_, _| true), [Claimed { object: third, held: false }]);
     }
 
     #[test]
     fn a_well_known_id_belongs_to_one_object() {
-        let (table, first) = (ObjectTable::default(), object());
-        table.pin(&first, Some(ObjectId::REGISTRY)).unwrap();
-        assert_eq!(table.pin(&object(), Some(ObjectId::REGISTRY)), Err(TableError::Taken));
-        assert_eq!(table.pin(&first, Some(ObjectId::random())), Err(TableError::Taken));
+        let (table, first) = (table(&[]), object());
+        table.pin(&first, Some(ObjectId::REGISTRY), Pin::Exported).unwrap();
+        assert_eq!(table.pin(&object(), Some(ObjectId::REGISTRY), Pin::Exported), Err(TableError::Taken));
+        assert_eq!(table.pin(&first, Some(ObjectId::random()), Pin::Exported), Err(TableError::Taken));
+    }
+
+    #[test]
+    fn a_frame_that_is_never_sent_holds_nothing() {
+        let (table, object) = (table(&[1]), object());
+        let id = table.hold(1, &Target::Local(object.clone()), 2).unwrap();
+        assert_eq!(table.release(1, &[Released { object: id, copies: 1 }]), Err(TooMany { released: 1, held: 0 }));
+        table.unsent(1, &[id]);
+        assert_eq!((table.len(), Arc::strong_count(&object)), (0, 1));
+    }
+
+    #[test]
+    fn a_claim_holds_what_exists_and_what_may_be_held() {
+        let (table, object) = (table(&[1, 2]), object());
+        let (id, unknown) = (table.give(1, &object).unwrap(), ObjectId::random());
+        let answers = |allowed: bool| {
+            let claimed = table.claim(2, &[id, unknown], None, 2, |_, _| allowed);
+            claimed.iter().map(|claimed| claimed.held).collect::<Vec<_>>()
+        };
+        assert_eq!(answers(false), [false, false]);
+        assert_eq!(answers(true), [true, false]);
+        table.close(1, LEASE);
+        assert!(table.get(id).is_some());
+        table.close(2, LEASE);
+        assert_eq!(table.len(), 0);
     }
 }

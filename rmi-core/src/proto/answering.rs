@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::id::{MethodId, ObjectId};
 use crate::metadata::Metadata;
+use crate::proto::after::Cargo;
 use crate::proto::asked::append;
 use crate::wire::frame::{CallFrame, CallId, ReplyFrame};
 use crate::wire::reference::WireReference;
@@ -55,7 +56,7 @@ pub(super) struct Answering {
     /// How many calls were accepted.
     pub(super) accepted: u64,
     /// Replies that wait for credit.
-    pub(super) waiting: VecDeque<ReplyFrame>,
+    pub(super) waiting: VecDeque<(ReplyFrame, Option<Box<dyn Cargo>>)>,
     pub(super) waiting_bytes: usize,
 }
 
@@ -124,14 +125,14 @@ impl Answering {
         }
     }
 
-    /// Gives up a body that is arriving; returns how long it was to be.
-    pub(super) fn drop_assembly(&mut self, id: CallId) -> Option<usize> {
+    /// Gives up a body that is arriving; returns how long it was to be, and the references of its call.
+    pub(super) fn drop_assembly(&mut self, id: CallId) -> Option<(usize, Vec<WireReference>)> {
         let place = self.places.get_mut(id.slot as usize)?;
         match place {
             Place::Assembling { call, total, .. } if call.id == id => {
-                let total = *total;
+                let dropped = (*total, std::mem::take(&mut call.references));
                 *place = Place::Free;
-                Some(total)
+                Some(dropped)
             }
             _ => None,
         }

@@ -7,14 +7,17 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::error::RemoteError;
-use crate::id::{MethodId, ObjectId};
+use crate::id::{MethodId, NodeId, ObjectId};
 use crate::metadata::Metadata;
+use crate::proto::after::{After, Cargo};
 use crate::wire::frame::{CallId, ReplyStatus};
 use crate::wire::reference::WireReference;
 
 /// A call as the session needs it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct OutgoingCall {
+    /// The node that owns the object, when that is known: no other gets the call.
+    pub(crate) node: Option<NodeId>,
     pub(crate) object: ObjectId,
     pub(crate) method: MethodId,
     pub(crate) oneway: bool,
@@ -22,6 +25,7 @@ pub(crate) struct OutgoingCall {
     pub(crate) deadline: Instant,
     pub(crate) metadata: Metadata,
     pub(crate) references: Vec<WireReference>,
+    pub(crate) cargo: Option<Box<dyn Cargo>>,
     pub(crate) body: Bytes,
     /// Calls with the same number go out in the order they were made.
     pub(crate) order: u64,
@@ -32,6 +36,8 @@ pub(crate) struct OutgoingCall {
 pub(crate) struct RawReply {
     pub(crate) status: ReplyStatus,
     pub(crate) references: Vec<WireReference>,
+    /// What a reply of ours keeps alive; a reply that arrived has none.
+    pub(crate) cargo: Option<Box<dyn Cargo>>,
     pub(crate) body: Bytes,
 }
 
@@ -151,11 +157,14 @@ impl Asked {
         }
     }
 
-    /// Sets the outcome; the caller's waker goes to `wakes`.
-    pub(super) fn finish(&mut self, key: CallKey, outcome: RawOutcome, wakes: &mut Vec<Waker>) {
+    /// Sets the outcome; the caller's waker and the cargo of a call that was not sent go to `after`.
+    pub(super) fn finish(&mut self, key: CallKey, outcome: RawOutcome, after: &mut After) {
         if let Some(entry) = self.entry(key) {
-            entry.state = EntryState::Done(outcome);
-            wakes.extend(entry.waker.take());
+            let before = std::mem::replace(&mut entry.state, EntryState::Done(outcome));
+            after.wakes.extend(entry.waker.take());
+            if let EntryState::Waiting(call) = before {
+                after.cargo.extend(call.cargo);
+            }
         }
     }
 
@@ -249,7 +258,7 @@ impl Asked {
             return Ok(None);
         }
         let Some(Assembly { status, references, body, .. }) = place.reply.take() else { return Err(()) };
-        Ok(Some(RawReply { status, references, body: body.freeze() }))
+        Ok(Some(RawReply { status, references, cargo: None, body: body.freeze() }))
     }
 
     /// How many calls have no reply yet.

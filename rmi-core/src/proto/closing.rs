@@ -37,7 +37,8 @@ impl Session {
             let text = text.get(..text.floor_char_boundary(GOODBYE_TEXT_MAX)).unwrap_or_default();
             self.push(&Frame::Goodbye { code, accepted: self.answering.accepted, text: cut(text).to_owned() });
             let queued = self.outbox.queued();
-            self.close(Closed { clean: false, error }, queued, None);
+            let lost = code == super::code::TIMEOUT;
+            self.close(Closed { clean: false, lost, error }, queued, None);
         }
     }
 
@@ -47,7 +48,8 @@ impl Session {
             return;
         }
         self.fail_calls(&closed.error, out, accepted);
-        self.answering.waiting.clear();
+        let unsent = self.answering.waiting.drain(..).filter_map(|(_, cargo)| cargo);
+        self.after.cargo.extend(unsent);
         self.phase = Phase::Closed(closed);
         self.signal();
     }
@@ -66,7 +68,7 @@ impl Session {
                 _ => Executed::No,
             };
             let failed = RemoteError::new(error.kind(), executed, error.message());
-            self.asked.finish(key, Err(failed), &mut self.wakes);
+            self.asked.finish(key, Err(failed), &mut self.after);
         }
         self.asked.waiting.clear();
         self.asked.waiting_live = 0;
@@ -87,7 +89,7 @@ impl Session {
                 self.outbox.drop_large(Lane::Calls, sent.id);
                 self.asked.free_place(sent.id);
             }
-            self.asked.finish(key, Err(draining.clone()), &mut self.wakes);
+            self.asked.finish(key, Err(draining.clone()), &mut self.after);
         }
         self.asked.waiting.clear();
         self.asked.waiting_live = 0;

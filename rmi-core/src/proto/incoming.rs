@@ -44,6 +44,7 @@ impl Session {
     /// closed and the rest is dropped.
     pub(crate) fn handle_bytes(&mut self, input: &mut BytesMut, now: Instant, events: &mut Vec<Event>) {
         self.liveness.received(now);
+        self.clock = now;
         while !matches!(self.phase, Phase::Closed(_)) {
             let limit = frame_limit(&self.phase, &self.settings.limits);
             let result = match frame::split(input, limit) {
@@ -52,7 +53,7 @@ impl Session {
                 Err(error) => Err(error.into()),
             };
             if let Err(violation) = result.and_then(|frame| self.handle_frame(frame, now, events)) {
-                self.violated(&violation);
+                self.violated(&violation.to_string());
             }
         }
         events.push(Event::Closed);
@@ -62,16 +63,17 @@ impl Session {
     /// The channel is gone.
     pub(crate) fn handle_lost(&mut self, error: RemoteError) {
         let written = self.outbox.written_total();
-        self.close(Closed { clean: false, error }, written, None);
+        self.close(Closed { clean: false, lost: true, error }, written, None);
     }
 
-    fn violated(&mut self, violation: &Violation) {
+    /// The peer broke this rule.
+    pub(crate) fn violated(&mut self, violation: &str) {
         let text = format!("the peer broke the protocol: {violation}");
-        tracing::warn!(%violation, "closing a connection");
+        tracing::warn!(violation, "closing a connection");
         // A peer that never spoke our protocol was never reached; one that did may have run what it was sent.
         let kind =
             if matches!(self.phase, Phase::Opening { .. }) { ErrorKind::Unreachable } else { ErrorKind::Protocol };
-        self.close_with(code::PROTOCOL, &violation.to_string(), RemoteError::new(kind, Executed::Maybe, text));
+        self.close_with(code::PROTOCOL, violation, RemoteError::new(kind, Executed::Maybe, text));
     }
 
     fn handle_frame(&mut self, frame: Frame, now: Instant, events: &mut Vec<Event>) -> Result<(), Violation> {
@@ -88,6 +90,11 @@ impl Session {
             (_, Frame::Hello(_)) => Err(Violation::SecondHello),
             (_, Frame::Call(call)) => self.handle_call(call, events),
             (_, Frame::Reply(reply)) => self.handle_reply(reply, now),
+            // Bounded by what we have sent: every release is checked against the copies that the peer holds.
+            (_, Frame::Release(released)) => {
+                events.push(Event::Released(released));
+                Ok(())
+            }
             (_, Frame::Data { lane: Lane::Calls, id, last, bytes }) => self.handle_call_piece(id, &bytes, last, events),
             (_, Frame::Data { lane: Lane::Replies, id, last, bytes }) => self.handle_reply_piece(id, &bytes, last, now),
             (_, control) => {
@@ -114,6 +121,9 @@ impl Session {
             Frame::Ping(token) => {
                 self.push(&Frame::Pong(token));
             }
+            Frame::Renew => self.renewed(now),
+            Frame::Claim(claim) => events.push(Event::Claim(claim)),
+            Frame::Claimed(claimed) => events.push(Event::Claimed(claimed)),
             Frame::GoAway { accepted } => {
                 self.peer_going_away = true;
                 self.fail_unaccepted(accepted);
@@ -130,7 +140,8 @@ impl Session {
             self.close_with(code, &text, error);
             return;
         }
-        events.push(Event::Opened { node: hello.node, endpoints: hello.endpoints });
+        events.push(Event::Opened { node: hello.node, endpoints: hello.endpoints, lease: hello.lease.id });
+        self.send_claims();
         if self.going_away {
             self.push(&Frame::GoAway { accepted: 0 });
         }
@@ -150,7 +161,8 @@ impl Session {
         };
         let error = RemoteError::new(kind, Executed::Maybe, text);
         let written = self.outbox.written_total();
-        self.close(Closed { clean: code == code::DONE, error }, written, Some(accepted));
+        let (clean, lost) = (code == code::DONE, code == code::TIMEOUT);
+        self.close(Closed { clean, lost, error }, written, Some(accepted));
     }
 
     fn handle_call(&mut self, mut call: CallFrame, events: &mut Vec<Event>) -> Result<(), Violation> {
@@ -186,12 +198,14 @@ impl Session {
     fn accept(&mut self, call: IncomingCall, events: &mut Vec<Event>) {
         self.hand_over(Lane::Calls, call.body.len());
         if self.going_away {
+            self.release_unread(&call.references);
             self.answering.finish(call.id);
             return;
         }
         self.answering.accepted += 1;
         let (held, limit) = (self.answering.running_bytes, self.settings.limits.arguments_bytes_max);
         if held > limit {
+            self.release_unread(&call.references);
             let text = format!("arguments of {held} bytes in running calls exceed the limit of {limit}");
             self.reply(call.id, Err(RemoteError::new(ErrorKind::Overloaded, Executed::No, text)));
             return;
@@ -207,7 +221,7 @@ impl Session {
         match body {
             Body::Whole(body) => {
                 self.charge(Lane::Replies, body.len())?;
-                self.deliver(id, RawReply { status, references, body }, now);
+                self.deliver(id, RawReply { status, references, cargo: None, body }, now);
             }
             Body::Follows(total) => {
                 let total = self.announced(Lane::Replies, total)?;
@@ -229,10 +243,16 @@ impl Session {
         self.hand_over(Lane::Replies, reply.body.len());
         if let Some(caller) = self.asked.free_place(id) {
             let outcome = match reply.status {
+                ReplyStatus::Fault if !reply.references.is_empty() => {
+                    self.release_unread(&reply.references);
+                    Err(fault::decode(reply.body).unwrap_or_else(|error| bad_fault(&error)))
+                }
                 ReplyStatus::Fault => Err(fault::decode(reply.body).unwrap_or_else(|error| bad_fault(&error))),
                 ReplyStatus::Ok | ReplyStatus::Error => Ok(reply),
             };
-            self.asked.finish(caller, outcome, &mut self.wakes);
+            self.asked.finish(caller, outcome, &mut self.after);
+        } else {
+            self.release_unread(&reply.references);
         }
         if self.asked.waiting_live > 0 {
             self.pump_calls(now);
@@ -242,8 +262,9 @@ impl Session {
     /// The caller of one of our calls is gone. A body that is still arriving is forgotten; it is answered all the same,
     /// so that the place is free again. A cancel that crosses the reply finds nothing and is ignored.
     fn handle_cancel(&mut self, id: CallId, events: &mut Vec<Event>) {
-        if let Some(total) = self.answering.drop_assembly(id) {
+        if let Some((total, references)) = self.answering.drop_assembly(id) {
             self.hand_over(Lane::Calls, total);
+            self.release_unread(&references);
             if self.answering.run(id, 0).is_ok() {
                 self.reply(id, Err(RemoteError::new(ErrorKind::Cancelled, Executed::No, "the call was cancelled")));
             }

@@ -3,12 +3,13 @@
 //! A [`Session`] is told what happens and says what to do. Its methods come in four groups:
 //!
 //! - **the application speaks**: [`call`](Session::call), [`cancel`](Session::cancel), [`reply`](Session::reply),
-//!   [`go_away`](Session::go_away), [`goodbye`](Session::goodbye);
+//!   [`release`](Session::release), [`claim`](Session::claim), [`go_away`](Session::go_away),
+//!   [`goodbye`](Session::goodbye);
 //! - **something came in**: [`handle_bytes`](Session::handle_bytes), [`handle_timeout`](Session::handle_timeout),
 //!   [`handle_lost`](Session::handle_lost);
 //! - **what is to go out**: [`poll_transmit`](Session::poll_transmit), then [`written`](Session::written);
 //! - **what to wait for**: [`poll_timeout`](Session::poll_timeout), [`poll_outcome`](Session::poll_outcome) and
-//!   [`take_wakes`](Session::take_wakes), which is asked after every other call.
+//!   [`take_after`](Session::take_after), which is asked after every other call.
 //!
 //! ```text
 //!              hello of the peer                    goodbye, violation, loss
@@ -19,18 +20,22 @@
 //! Time is an argument. Nothing here waits, and nothing here panics on what a peer sends: a peer that breaks a rule gets
 //! a goodbye that says which.
 
+mod after;
 mod answering;
 mod asked;
 mod closing;
+mod holding;
 mod incoming;
 mod liveness;
 mod outbox;
+mod replies;
 mod session;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use after::{After, Cargo};
 pub(crate) use answering::IncomingCall;
 pub(crate) use asked::{CallKey, OutgoingCall, RawOutcome, RawReply};
 pub(crate) use session::{Event, Session, Settings};

@@ -9,18 +9,20 @@ use bytes::Bytes;
 
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::id::NodeId;
+use crate::id::{LeaseId, NodeId};
 use crate::limits::{self, Limits};
+use crate::proto::after::After;
 use crate::proto::answering::{Answering, IncomingCall};
 use crate::proto::asked::{Asked, CallKey, EntryState, OutgoingCall, RawOutcome, RawReply, Sent};
 use crate::proto::code;
+use crate::proto::holding::Holding;
 use crate::proto::liveness::{Due, Liveness};
 use crate::proto::outbox::{Finished, Outbox};
 use crate::proto::window::{Lanes, ReceiveWindow, SendWindow};
-use crate::wire::frame::{Body, CallFrame, CallId, Frame, Lane, ReplyFrame, ReplyStatus};
-use crate::wire::hello::{Accepts, Hello, VERSIONS};
+use crate::wire::frame::{Body, CallFrame, CallId, Frame, Lane, ReplyStatus};
+use crate::wire::hello::{self, Accepts, Hello, VERSIONS};
+use crate::wire::holding::{Claim, Claimed, Released};
 use crate::wire::reference::{self, WireReference};
-use crate::wire::{fault, hello};
 
 /// What a session knows from its node.
 #[derive(Clone)]
@@ -33,12 +35,18 @@ pub(crate) struct Settings {
 /// What happened and is not the answer to a call.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The peer's hello: who it says it is, and where it listens.
-    Opened { node: NodeId, endpoints: Vec<Endpoint> },
+    /// The peer's hello: who it says it is, where it listens, and under which lease it keeps what we hold.
+    Opened { node: NodeId, endpoints: Vec<Endpoint>, lease: LeaseId },
     /// A call for one of our objects.
     Call(IncomingCall),
     /// The caller of a running call is gone.
     Cancel(CallId),
+    /// The peer has let copies of references go.
+    Released(Vec<Released>),
+    /// The peer wants to hold objects.
+    Claim(Claim),
+    /// What came of a claim of ours.
+    Claimed(Vec<Claimed>),
     /// The session is over.
     Closed,
 }
@@ -48,6 +56,8 @@ pub(crate) enum Event {
 pub(crate) struct Closed {
     /// Whether the peer said goodbye because it was done.
     pub(crate) clean: bool,
+    /// Whether contact was lost, so that the two nodes may meet again and go on with what they hold.
+    pub(crate) lost: bool,
     pub(crate) error: RemoteError,
 }
 
@@ -65,6 +75,8 @@ pub(crate) struct Session {
     pub(super) settings: Settings,
     /// The node that must answer, when we dialled one that we know.
     pub(super) expected: Option<NodeId>,
+    /// The node that answered.
+    node: Option<NodeId>,
     pub(super) phase: Phase,
     /// What the peer accepts; meaningless before its hello.
     pub(super) peer: Accepts,
@@ -72,6 +84,9 @@ pub(crate) struct Session {
     pub(super) asked: Asked,
     pub(super) answering: Answering,
     pub(super) liveness: Liveness,
+    pub(super) holding: Holding,
+    /// The time, as far as the session has heard of it.
+    pub(super) clock: Instant,
     pub(super) send: Lanes<SendWindow>,
     pub(super) receive: Lanes<ReceiveWindow>,
     /// The calls whose large bodies are being cut, with their order: later calls of that order wait.
@@ -82,7 +97,7 @@ pub(crate) struct Session {
     pub(super) peer_going_away: bool,
     driver: Option<Waker>,
     wake_driver: Option<Waker>,
-    pub(super) wakes: Vec<Waker>,
+    pub(super) after: After,
 }
 
 /// The application speaks.
@@ -98,6 +113,8 @@ impl Session {
             asked: Asked::default(),
             answering: Answering::new(limits.calls_in_flight_max),
             liveness: Liveness::new(now),
+            holding: Holding::new(&limits),
+            clock: now,
             send: Lanes::default(),
             receive: Lanes { calls: window(), replies: window() },
             cutting: Vec::new(),
@@ -105,7 +122,8 @@ impl Session {
             peer_going_away: false,
             driver: None,
             wake_driver: None,
-            wakes: Vec::new(),
+            after: After::default(),
+            node: None,
             expected,
             settings,
         }
@@ -126,15 +144,21 @@ impl Session {
                 window_bytes: limits.window_bytes as u64,
                 calls: size(limits.calls_in_flight_max),
             },
+            lease: self.holding.offer(),
         };
         self.phase = Phase::Opening { until: now + limits.handshake_timeout };
         self.liveness = Liveness::new(now);
+        self.clock = now;
         self.push(&Frame::Hello(hello));
     }
 
     /// Makes a call. It goes out at once, or waits for a place, for credit or for the connection.
     pub(crate) fn call(&mut self, call: OutgoingCall, now: Instant) -> Result<CallKey, RemoteError> {
-        self.check_call(&call, now)?;
+        self.clock = now;
+        if let Err(error) = self.check_call(&call, now) {
+            self.after.cargo.extend(call.cargo);
+            return Err(error);
+        }
         let deadline = call.deadline;
         let at_once = matches!(self.phase, Phase::Open) && self.asked.waiting_live == 0 && self.may_send(&call);
         let earlier = self.asked.due.is_none_or(|due| deadline < due);
@@ -143,7 +167,7 @@ impl Session {
             let key = self.asked.insert(deadline, EntryState::Free);
             self.send_call(call, key, now);
             if oneway {
-                self.asked.finish(key, Ok(oneway_reply()), &mut self.wakes);
+                self.asked.finish(key, Ok(oneway_reply()), &mut self.after);
             }
             key
         } else {
@@ -170,6 +194,7 @@ impl Session {
         if call.deadline <= now {
             return refuse(ErrorKind::Deadline, "the deadline passed before the call was sent".into());
         }
+        check_node(call, self.node)?;
         let waiting_max = self.settings.limits.calls_waiting_max;
         if self.asked.waiting_live >= waiting_max {
             return refuse(ErrorKind::Overloaded, format!("{waiting_max} calls to the node are waiting already"));
@@ -186,7 +211,7 @@ impl Session {
     }
 
     /// The largest body that both sides agree on; our own word as long as the peer's is not known.
-    fn body_limit(&self) -> usize {
+    pub(super) fn body_limit(&self) -> usize {
         let own = self.settings.limits.body_bytes_max;
         let window = usize::try_from(self.peer.window_bytes).unwrap_or(usize::MAX);
         match self.phase {
@@ -206,7 +231,10 @@ impl Session {
 
     /// Sends a call for which there is a place and credit.
     fn send_call(&mut self, call: OutgoingCall, key: CallKey, now: Instant) {
-        let Some(id) = self.asked.take_place() else { return };
+        let Some(id) = self.asked.take_place() else {
+            self.after.cargo.extend(call.cargo);
+            return;
+        };
         self.asked.set_caller(id, (!call.oneway).then_some(key));
         let large = call.body.len() > limits::CHUNK_BYTES;
         let body = if large {
@@ -228,6 +256,7 @@ impl Session {
         });
         let end = self.push(&frame);
         let mut sent = Sent { id, complete: None };
+        self.shipped(call.cargo);
         if large {
             self.cutting.push((id, call.order));
             self.outbox.push_large(Lane::Calls, id, call.body);
@@ -250,11 +279,9 @@ impl Session {
             let Some(entry) = self.asked.entry(key) else { continue };
             let EntryState::Waiting(call) = &entry.state else { continue };
             let (order, bytes) = (call.order, call.body.len());
-            let limit = self.body_limit();
-            if bytes > limit {
+            if let Err(error) = self.check_waiting(key) {
                 self.asked.waiting_live -= 1;
-                let text = format!("body of {bytes} bytes exceeds the peer's limit of {limit}");
-                self.asked.finish(key, Err(RemoteError::new(ErrorKind::TooLarge, Executed::No, text)), &mut self.wakes);
+                self.asked.finish(key, Err(error), &mut self.after);
                 continue;
             }
             let behind = held.iter().any(|(_, held)| *held == order) || self.is_cutting(order);
@@ -270,13 +297,26 @@ impl Session {
         }
     }
 
+    /// What could not be known before the hello.
+    fn check_waiting(&mut self, key: CallKey) -> Result<(), RemoteError> {
+        let (limit, node) = (self.body_limit(), self.node);
+        let Some(EntryState::Waiting(call)) = self.asked.entry(key).map(|entry| &entry.state) else { return Ok(()) };
+        check_node(call, node)?;
+        let bytes = call.body.len();
+        if bytes > limit {
+            let text = format!("body of {bytes} bytes exceeds the peer's limit of {limit}");
+            return Err(RemoteError::new(ErrorKind::TooLarge, Executed::No, text));
+        }
+        Ok(())
+    }
+
     fn send_waiting(&mut self, key: CallKey, now: Instant) {
         let Some(entry) = self.asked.entry(key) else { return };
         if let EntryState::Waiting(call) = std::mem::replace(&mut entry.state, EntryState::Free) {
             let oneway = call.oneway;
             self.send_call(*call, key, now);
             if oneway {
-                self.asked.finish(key, Ok(oneway_reply()), &mut self.wakes);
+                self.asked.finish(key, Ok(oneway_reply()), &mut self.after);
             }
         }
     }
@@ -287,12 +327,14 @@ impl Session {
             return;
         }
         match self.asked.remove(key) {
-            EntryState::Waiting(_) => {
+            EntryState::Waiting(call) => {
+                self.after.cargo.extend(call.cargo);
                 self.asked.waiting_live -= 1;
                 self.asked.sweep_waiting();
             }
             EntryState::Sent(sent) => self.cancel_sent(sent),
-            EntryState::Done(_) | EntryState::Free => {}
+            EntryState::Done(Ok(reply)) => self.release_unread(&reply.references),
+            EntryState::Done(Err(_)) | EntryState::Free => {}
         }
     }
 
@@ -304,77 +346,6 @@ impl Session {
         }
         if !matches!(self.phase, Phase::Closed(_)) {
             self.push(&Frame::Cancel(sent.id));
-        }
-    }
-
-    /// Answers a call. Answering one that has its reply already, or whose session is over, does nothing.
-    pub(crate) fn reply(&mut self, id: CallId, outcome: RawOutcome) {
-        if !self.answering.finish(id) || matches!(self.phase, Phase::Closed(_)) {
-            return;
-        }
-        let limit = self.body_limit();
-        let outcome = outcome.and_then(|reply| match check_references(&reply.references) {
-            Ok(()) => Ok(reply),
-            Err(text) => Err(RemoteError::new(ErrorKind::TooLarge, Executed::Yes, text)),
-        });
-        let reply = match outcome {
-            Ok(reply) if reply.body.len() > limit => {
-                let text = format!("reply of {} bytes exceeds the limit of {limit}", reply.body.len());
-                fault_frame(id, &RemoteError::new(ErrorKind::TooLarge, Executed::Yes, text))
-            }
-            Ok(RawReply { status, references, body }) => ReplyFrame { id, status, references, body: Body::Whole(body) },
-            Err(error) => fault_frame(id, &error),
-        };
-        self.send_reply(reply);
-    }
-
-    fn send_reply(&mut self, reply: ReplyFrame) {
-        if self.send_reply_now(&reply) {
-            return;
-        }
-        let bytes = body_len(&reply);
-        let limit = self.settings.limits.replies_waiting_bytes_max;
-        if self.answering.waiting_bytes + bytes > limit {
-            let text =
-                format!("{} bytes of replies wait to be read, the limit is {limit}", self.answering.waiting_bytes);
-            let error = RemoteError::new(ErrorKind::Overloaded, Executed::Yes, text);
-            // A fault is small; when even that has no credit it waits in place of the reply.
-            let fault = fault_frame(reply.id, &error);
-            if !self.send_reply_now(&fault) {
-                self.answering.waiting_bytes += body_len(&fault);
-                self.answering.waiting.push_back(fault);
-            }
-            return;
-        }
-        self.answering.waiting_bytes += bytes;
-        self.answering.waiting.push_back(reply);
-    }
-
-    fn send_reply_now(&mut self, reply: &ReplyFrame) -> bool {
-        let bytes = body_len(reply);
-        if !self.send.replies.take(bytes) {
-            return false;
-        }
-        let Body::Whole(body) = &reply.body else { return true };
-        if bytes <= limits::CHUNK_BYTES {
-            self.push(&Frame::Reply(reply.clone()));
-            return true;
-        }
-        let follows = Body::Follows(u32::try_from(bytes).unwrap_or(u32::MAX));
-        let (id, status, references) = (reply.id, reply.status, reply.references.clone());
-        self.push(&Frame::Reply(ReplyFrame { id, status, references, body: follows }));
-        self.outbox.push_large(Lane::Replies, id, body.clone());
-        true
-    }
-
-    /// Sends the replies that waited for credit.
-    pub(super) fn pump_replies(&mut self) {
-        while let Some(reply) = self.answering.waiting.pop_front() {
-            if !self.send_reply_now(&reply) {
-                self.answering.waiting.push_front(reply);
-                return;
-            }
-            self.answering.waiting_bytes -= body_len(&reply);
         }
     }
 }
@@ -422,6 +393,7 @@ impl Session {
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.clock = now;
         if let Phase::Opening { until } = self.phase
             && now >= until
         {
@@ -431,6 +403,12 @@ impl Session {
         }
         self.expire_calls(now);
         if !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        if let Err(lease) = self.tend_leases(now) {
+            let text = format!("the peer has not renewed its lease of {lease:?}");
+            let error = RemoteError::new(ErrorKind::Disconnected, Executed::Maybe, text.clone());
+            self.close_with(code::TIMEOUT, &text, error);
             return;
         }
         let text = match self.liveness.poll(now, &self.settings.limits) {
@@ -463,7 +441,7 @@ impl Session {
                 }
             }
             let late = RemoteError::new(ErrorKind::Deadline, executed, "the deadline passed");
-            self.asked.finish(key, Err(late), &mut self.wakes);
+            self.asked.finish(key, Err(late), &mut self.after);
         }
         self.asked.refresh_due();
     }
@@ -473,7 +451,10 @@ impl Session {
         let due = self.asked.due;
         let own = match self.phase {
             Phase::Opening { until } => until,
-            Phase::Open => self.liveness.next(&self.settings.limits),
+            Phase::Open => {
+                let alive = self.liveness.next(&self.settings.limits);
+                self.holding.next().map_or(alive, |lease| lease.min(alive))
+            }
             Phase::Closed(_) => return None,
         };
         Some(due.map_or(own, |due| due.min(own)))
@@ -495,9 +476,9 @@ impl Session {
         }
     }
 
-    /// Who is to be woken, once no lock is held any more: the callers go to `callers`, the driver is returned.
-    pub(crate) fn take_wakes(&mut self, callers: &mut Vec<Waker>) -> Option<Waker> {
-        callers.append(&mut self.wakes);
+    /// What is to be done once no lock is held any more goes to `after`; the driver, if it is to be woken, is returned.
+    pub(crate) fn take_after(&mut self, after: &mut After) -> Option<Waker> {
+        after.append(&mut self.after);
         self.wake_driver.take()
     }
 
@@ -544,7 +525,10 @@ impl Session {
             let text = format!("the peer accepts frames of {frame} bytes; every node must accept {least}");
             return Err(RemoteError::new(ErrorKind::Protocol, Executed::No, text));
         }
+        let granted = self.holding.granted(hello.lease);
+        granted.map_err(|text| RemoteError::new(ErrorKind::Protocol, Executed::No, text))?;
         self.peer = hello.accepts;
+        self.node = Some(hello.node);
         self.asked.open(hello.accepts.calls);
         self.send.calls.open(hello.accepts.window_bytes);
         self.send.replies.open(hello.accepts.window_bytes);
@@ -553,23 +537,23 @@ impl Session {
     }
 }
 
+/// A reference from before a restart must not lead to the node that answers now.
+fn check_node(call: &OutgoingCall, found: Option<NodeId>) -> Result<(), RemoteError> {
+    match (call.node, found) {
+        (Some(expected), Some(found)) if expected != found => {
+            let text = format!("node {expected} is gone: node {found} answers in its place");
+            Err(RemoteError::new(ErrorKind::Gone, Executed::No, text))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// References travel in one frame, which the peer must accept.
-fn check_references(references: &[WireReference]) -> Result<(), String> {
+pub(super) fn check_references(references: &[WireReference]) -> Result<(), String> {
     let (bytes, limit) = (reference::encoded_bytes(references), limits::REFERENCES_BYTES_MAX);
     if bytes > limit { Err(format!("references of {bytes} bytes exceed the limit of {limit}")) } else { Ok(()) }
 }
 
 fn oneway_reply() -> RawReply {
-    RawReply { status: ReplyStatus::Ok, references: Vec::new(), body: Bytes::from_static(&[0xc0]) }
-}
-
-fn fault_frame(id: CallId, error: &RemoteError) -> ReplyFrame {
-    ReplyFrame { id, status: ReplyStatus::Fault, references: Vec::new(), body: Body::Whole(fault::encode(error)) }
-}
-
-fn body_len(reply: &ReplyFrame) -> usize {
-    match &reply.body {
-        Body::Whole(body) => body.len(),
-        Body::Follows(_) => 0,
-    }
+    RawReply { status: ReplyStatus::Ok, references: Vec::new(), cargo: None, body: Bytes::from_static(&[0xc0]) }
 }

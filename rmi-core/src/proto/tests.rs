@@ -94,6 +94,7 @@ impl Pair {
 
     fn outgoing(&self, body: usize, order: u64) -> OutgoingCall {
         OutgoingCall {
+            node: None,
             object: ObjectId::from_bytes([1; 16]),
             method: MethodId::of("Thing", "act"),
             oneway: false,
@@ -101,6 +102,7 @@ impl Pair {
             deadline: self.now + Duration::from_secs(30),
             metadata: Metadata::default(),
             references: Vec::new(),
+            cargo: None,
             body: Bytes::from(vec![7; body]),
             order,
         }
@@ -108,7 +110,7 @@ impl Pair {
 
     fn answer(&mut self, id: CallId, body: usize) {
         let body = Bytes::from(vec![9; body]);
-        self.b.session.reply(id, Ok(RawReply { status: ReplyStatus::Ok, references: Vec::new(), body }));
+        self.b.session.reply(id, Ok(RawReply { status: ReplyStatus::Ok, references: Vec::new(), cargo: None, body }));
     }
 }
 

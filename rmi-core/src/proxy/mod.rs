@@ -2,6 +2,7 @@
 
 mod any;
 pub(crate) mod invoke;
+mod weak;
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::interface::{Descriptor, Interface, Servant};
 use crate::reference::ObjectRef;
 
 pub use any::AnyProxy;
+pub use weak::WeakProxy;
 
 /// A reference to an object that implements the interface `T`, here or in another process.
 ///
@@ -80,6 +82,27 @@ impl<T: ?Sized + Interface> Proxy<T> {
             Target::Local(_) => None,
             Target::Remote(remote) => Some(remote.reference()),
         }
+    }
+
+    /// Resolves when the object or its node is gone, so that no call through this proxy can succeed any more: its node has
+    /// said goodbye, another one answers in its place, or contact was lost for longer than the lease. For an object of this
+    /// process it never resolves.
+    ///
+    /// For an object with a well-known id ([`Node::at`](crate::Node::at)), which outlives the node that serves it, it
+    /// resolves when the connection that calls take at present is over.
+    ///
+    /// An object that was not called yet is claimed at its owner. Cancellation: dropping the future stops the wait.
+    pub async fn closed(&self) {
+        match &self.target {
+            Target::Local(_) => std::future::pending().await,
+            Target::Remote(remote) => remote.closed().await,
+        }
+    }
+
+    /// A reference to the same object that does not keep it alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakProxy<T> {
+        WeakProxy::new(self)
     }
 
     /// Whether the object is in this process.

@@ -9,6 +9,7 @@ use crate::limits;
 use crate::metadata::Metadata;
 use crate::wire::FrameError;
 use crate::wire::hello::Hello;
+use crate::wire::holding::{self, Claim, Claimed, Released};
 use crate::wire::reference::{self, WireReference};
 
 /// Which call: the caller's place for it, and how often that place was used before.
@@ -74,6 +75,10 @@ pub(crate) enum Frame {
     Pong(u64),
     GoAway { accepted: u64 },
     Goodbye { code: u16, accepted: u64, text: String },
+    Release(Vec<Released>),
+    Renew,
+    Claim(Claim),
+    Claimed(Vec<Claimed>),
 }
 
 const HELLO: u8 = 1;
@@ -86,6 +91,10 @@ const PING: u8 = 7;
 const PONG: u8 = 8;
 const GO_AWAY: u8 = 9;
 const GOODBYE: u8 = 10;
+const RELEASE: u8 = 11;
+const RENEW: u8 = 12;
+const CLAIM: u8 = 13;
+const CLAIMED: u8 = 14;
 
 const ONEWAY: u8 = 1;
 const REFERENCES: u8 = 2;
@@ -122,6 +131,10 @@ impl Frame {
             PONG => ("pong", input.try_get_u64_le().ok().map(Self::Pong)),
             GO_AWAY => ("goaway", input.try_get_u64_le().ok().map(|accepted| Self::GoAway { accepted })),
             GOODBYE => ("goodbye", decode_goodbye(input)),
+            RELEASE => ("release", holding::decode_released(&mut input)?.map(Self::Release)),
+            RENEW => ("renew", Some(Self::Renew)),
+            CLAIM => ("claim", Claim::decode(&mut input)?.map(Self::Claim)),
+            CLAIMED => ("claimed", holding::decode_claimed(&mut input)?.map(Self::Claimed)),
             unknown => return Err(FrameError::UnknownKind(unknown)),
         };
         frame.ok_or(FrameError::Truncated(name))
@@ -150,6 +163,10 @@ impl Frame {
                 out.put_u64_le(*accepted);
                 out.put_slice(cut(text).as_bytes());
             }),
+            Self::Release(released) => framed(out, RELEASE, |out| holding::encode_released(released, out)),
+            Self::Renew => framed(out, RENEW, |_| {}),
+            Self::Claim(claim) => framed(out, CLAIM, |out| claim.encode(out)),
+            Self::Claimed(claimed) => framed(out, CLAIMED, |out| holding::encode_claimed(claimed, out)),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Every frame both ways, and bytes that are none.
 
 use super::*;
-use crate::id::NodeId;
+use crate::id::{LeaseId, NodeId};
 use crate::reference::ObjectRef;
-use crate::wire::hello::Accepts;
+use crate::wire::hello::{Accepts, LeaseOffer};
 use proptest::prelude::*;
 
 const ID: CallId = CallId { slot: 7, generation: 9 };
@@ -28,7 +28,14 @@ fn samples() -> Vec<Frame> {
         CallFrame { metadata: Metadata::default(), references: vec![], body: Body::Follows(70_000), ..call.clone() };
     let reply = ReplyFrame { id: ID, status: ReplyStatus::Error, references: vec![], body: Body::Whole(Bytes::new()) };
     vec![
-        Frame::Hello(Hello { versions: (1, 1), features: 0, node: NodeId::random(), endpoints, accepts }),
+        Frame::Hello(Hello {
+            versions: (1, 1),
+            features: 0,
+            node: NodeId::random(),
+            endpoints,
+            accepts,
+            lease: LeaseOffer { id: LeaseId::random(), millis: 60_000 },
+        }),
         Frame::Call(call),
         Frame::Call(plain),
         Frame::Reply(reply),
@@ -39,6 +46,11 @@ fn samples() -> Vec<Frame> {
         Frame::Pong(2),
         Frame::GoAway { accepted: 3 },
         Frame::Goodbye { code: 1, accepted: 4, text: "bye".into() },
+        Frame::Release(vec![Released { object: ObjectId::random(), copies: 3 }]),
+        Frame::Renew,
+        Frame::Claim(Claim { continues: Some(LeaseId::random()), last: true, objects: vec![ObjectId::random()] }),
+        Frame::Claim(Claim { continues: None, last: false, objects: vec![ObjectId::random(), ObjectId::random()] }),
+        Frame::Claimed(vec![Claimed { object: ObjectId::random(), held: true }]),
     ]
 }
 

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::endpoint::Endpoint;
-use crate::id::NodeId;
+use crate::id::{LeaseId, NodeId};
 use crate::wire::FrameError;
 use crate::wire::frame::take_16;
 use crate::wire::reference::{put_texts, take_endpoints};
@@ -22,6 +22,14 @@ pub(crate) struct Hello {
     pub(crate) node: NodeId,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) accepts: Accepts,
+    pub(crate) lease: LeaseOffer,
+}
+
+/// What a node keeps for its peer: under which id, and how long without a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeaseOffer {
+    pub(crate) id: LeaseId,
+    pub(crate) millis: u32,
 }
 
 /// What a node is ready to receive.
@@ -44,6 +52,8 @@ impl Hello {
         out.put_u32_le(self.accepts.body_bytes);
         out.put_u64_le(self.accepts.window_bytes);
         out.put_u32_le(self.accepts.calls);
+        out.put_slice(&self.lease.id.to_bytes());
+        out.put_u32_le(self.lease.millis);
         put_texts(self.endpoints.iter().map(Endpoint::as_str), out);
     }
 
@@ -71,6 +81,7 @@ impl Hello {
                 window_bytes: input.try_get_u64_le().ok()?,
                 calls: input.try_get_u32_le().ok()?,
             },
+            lease: LeaseOffer { id: LeaseId::from_bytes(take_16(input)?), millis: input.try_get_u32_le().ok()? },
             endpoints: Vec::new(),
         })
     }

@@ -8,6 +8,7 @@ pub(crate) mod fault;
 pub(crate) mod frame;
 mod head;
 pub(crate) mod hello;
+pub(crate) mod holding;
 mod lenient;
 pub(crate) mod reference;
 mod scan;

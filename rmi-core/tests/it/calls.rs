@@ -170,5 +170,6 @@ async fn shutdown_lets_calls_finish_and_refuses_new_ones() {
         Err(BankError::Remote(error)) => error,
         other => panic!("{other:?}"),
     };
-    assert_eq!((error.kind(), error.executed()), (ErrorKind::Unreachable, Executed::No));
+    // It said goodbye, and with that its objects are gone.
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Gone, Executed::No));
 }

@@ -1,4 +1,5 @@
 //! What `#[remote]` makes of traits, through the public API.
 
 mod calls;
+mod collection;
 mod ui;

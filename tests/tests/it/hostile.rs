@@ -21,6 +21,8 @@ pub(crate) fn hello() -> Vec<u8> {
     body.extend((16u32 << 20).to_le_bytes());
     body.extend((32u64 << 20).to_le_bytes());
     body.extend(1024u32.to_le_bytes());
+    body.extend([8; 16]);
+    body.extend(60_000u32.to_le_bytes());
     body.push(0);
     framed(&body)
 }
@@ -51,7 +53,7 @@ fn evil(random: &Random, object: [u8; 16]) -> Vec<u8> {
         // Random bytes, with and without a length, known kinds in front.
         0 => random.bytes(size),
         1 => framed(&random.bytes(size)),
-        2 => framed(&[&[random.byte() % 13], &random.bytes(size)[..]].concat()),
+        2 => framed(&[&[random.byte() % 16], &random.bytes(size)[..]].concat()),
         // Lengths far beyond what comes.
         3 => [&u32::MAX.to_le_bytes()[..], &random.bytes(size)].concat(),
         4 => [&(900_000u32).to_le_bytes()[..], &random.bytes(size)].concat(),

@@ -119,7 +119,7 @@ async fn a_hello_of_another_version_is_refused_and_nothing_after_it_is_read() {
 async fn an_unknown_and_a_withdrawn_object_get_the_same_answer() {
     let setting = setting().await;
     setting.probe.nothing().await.unwrap();
-    assert!(setting.host.unexport(setting.reference.object));
+    assert!(setting.host.revoke(setting.reference.object));
     let withdrawn = setting.probe.nothing().await.unwrap_err().remote();
     let mut unknown = setting.reference.clone();
     unknown.object = ObjectId::random();

@@ -1,0 +1,73 @@
+//! After contact was lost: until the leases are over the two nodes may meet again and go on with what they hold.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::time::timeout_at;
+
+use crate::limits;
+use crate::node::connection::Connection;
+use crate::node::now;
+use crate::peer::Identity;
+
+/// Until when each side keeps what it holds.
+struct Until {
+    /// The peer's references to our objects.
+    theirs: Instant,
+    /// Our references to the peer's.
+    ours: Instant,
+}
+
+impl Until {
+    fn of(connection: &Connection) -> Self {
+        let now = now();
+        let (theirs, ours) = connection.locked(|session| (session.held_until(now), session.holding_until(now)));
+        // The kernel has said that the other end is closed; a process that lives comes back at once.
+        let local = !matches!(connection.peer().map(|peer| &peer.identity), None | Some(Identity::Unproven));
+        let bound = if local { now + limits::LOCAL_LEASE } else { theirs.max(ours) };
+        Self { theirs: theirs.min(bound), ours: ours.min(bound) }
+    }
+}
+
+/// Keeps what the two sides hold until it is taken over by another connection, or the time is over.
+pub(super) async fn outlive(connection: Arc<Connection>) {
+    let node = connection.node.clone();
+    let until = Until::of(&connection);
+    let theirs = async {
+        let continued = connection.until(|| !node.table.holds(connection.id));
+        let _ = timeout_at(until.theirs.into(), continued).await;
+        node.table.close(connection.id, connection.lease);
+    };
+    let ours = async {
+        let moved = connection.until(|| !connection.holds_anything());
+        let _ = timeout_at(until.ours.into(), moved).await;
+        connection.lose_all();
+    };
+    let again = async {
+        let _ = timeout_at(until.theirs.max(until.ours).into(), dial_again(&connection)).await;
+    };
+    let closed = node.until(|| node.is_closed());
+    tokio::select! {
+        _ = async { tokio::join!(theirs, ours, again) } => {}
+        () = closed => {}
+    }
+    node.lost.remove(&connection.id);
+    node.table.close(connection.id, connection.lease);
+    connection.lose_all();
+}
+
+/// Dials until the peer answers, if it was us who dialled and something is held.
+async fn dial_again(connection: &Arc<Connection>) {
+    let node = &connection.node;
+    while connection.is_dialled() && (connection.holds_anything() || node.table.holds(connection.id)) {
+        // Holding the route keeps the new connection from being closed as unused before it is opened.
+        let route = connection.route();
+        let Ok(next) = route.connection() else { return };
+        next.until(|| next.peer().is_some() || next.is_over()).await;
+        if next.peer().is_some() {
+            // Its peer now goes on with what it held, or turned out to be another node.
+            connection.until(|| !connection.holds_anything() && !node.table.holds(connection.id)).await;
+            return;
+        }
+    }
+}

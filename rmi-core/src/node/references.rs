@@ -1,0 +1,298 @@
+//! References that travel over a connection, and the objects that its two sides hold because of them.
+//!
+//! Locks are taken in one order: a remote object's own, the imports, and the session's alone, with neither of the others held.
+
+use std::sync::{Arc, Weak};
+
+use crate::call::{Outcome, Reply, Status, Target};
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::id::{LeaseId, ObjectId};
+use crate::node::connection::{Connection, lock};
+use crate::node::remote::{Introducer, RemoteObject};
+use crate::node::route::{Destination, Route};
+use crate::node::{Shared, now};
+use crate::object::{Answer, TableError};
+use crate::peer::Peer;
+use crate::proto::{Cargo, RawOutcome, RawReply, code};
+use crate::reference::ObjectRef;
+use crate::security::Access;
+use crate::wire::frame::ReplyStatus;
+use crate::wire::holding::{Claim, Claimed, Released};
+use crate::wire::reference::WireReference;
+
+/// The references of a frame that goes out, and what keeps their objects until it has.
+pub(super) struct Parcel {
+    pub(super) references: Vec<WireReference>,
+    pub(super) cargo: Option<Box<dyn Cargo>>,
+}
+
+/// The objects that a frame carries: held for the peer, unless the frame is never sent.
+struct Carried {
+    node: Arc<Shared>,
+    connection: u64,
+    objects: Vec<ObjectId>,
+}
+
+impl Cargo for Carried {
+    fn sent(&mut self) {
+        self.node.table.sent(self.connection, &std::mem::take(&mut self.objects));
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        if !self.objects.is_empty() {
+            self.node.table.unsent(self.connection, &self.objects);
+        }
+    }
+}
+
+/// Going out.
+impl Connection {
+    /// The references of a frame that goes out. From here on their objects are held for the peer.
+    pub(super) fn export(&self, targets: &[Target]) -> Result<Parcel, TableError> {
+        if targets.is_empty() {
+            return Ok(Parcel { references: Vec::new(), cargo: None });
+        }
+        let mut carried =
+            Carried { node: self.node.clone(), connection: self.id, objects: Vec::with_capacity(targets.len()) };
+        let limit = self.node.settings.limits.references_per_session_max;
+        let mut references = Vec::with_capacity(targets.len());
+        for target in targets {
+            let object = self.node.table.hold(self.id, target, limit)?;
+            carried.objects.push(object);
+            references.push(match target {
+                Target::Local(_) => WireReference::Sender { object, interfaces: target.interfaces() },
+                Target::Remote(remote) => WireReference::Other(remote.reference().clone()),
+            });
+        }
+        self.locked(|session| session.set_held(true, now()));
+        Ok(Parcel { references, cargo: Some(Box::new(carried)) })
+    }
+
+    /// A servant's outcome as the session takes it.
+    pub(super) fn export_outcome(&self, outcome: Outcome) -> RawOutcome {
+        let Reply { status, body, references } = outcome?;
+        let Parcel { references, cargo } = self.export(&references).map_err(|error| {
+            RemoteError::new(ErrorKind::Overloaded, Executed::Yes, format!("the result cannot be sent: {error}"))
+        })?;
+        let status = match status {
+            Status::Ok => ReplyStatus::Ok,
+            Status::Error => ReplyStatus::Error,
+        };
+        Ok(RawReply { status, references, cargo, body })
+    }
+
+    /// The peer has let copies go.
+    pub(super) fn released(&self, released: &[Released]) {
+        if let Err(error) = self.node.table.release(self.id, released) {
+            self.locked(|session| session.violated(&error.to_string()));
+        }
+        self.locked(|session| session.set_held(self.node.table.holds(self.id), now()));
+    }
+
+    /// The peer wants to hold objects; with the last of those that it held before, the connection of before is over.
+    pub(super) fn claimed_by_peer(self: &Arc<Self>, claim: &Claim) {
+        let Some(peer) = self.peer().cloned() else { return };
+        let before = claim.continues.and_then(|lease| self.before(lease, &peer));
+        let limit = self.node.settings.limits.references_per_session_max;
+        let may = |object: ObjectId, found: &crate::call::LocalObject| {
+            let interface = found.servant.descriptor().name;
+            self.node.authorizer.hold(&peer, object, interface) == Access::Allow
+        };
+        let earlier = before.as_ref().map(|before| before.id);
+        let claimed = self.node.table.claim(self.id, &claim.objects, earlier, limit, may);
+        let unknown = claimed.iter().filter(|claimed| !claimed.held).count();
+        self.locked(|session| {
+            session.set_held(self.node.table.holds(self.id), now());
+            session.answer_claim(&claimed);
+        });
+        if before.is_none() {
+            // Of what it held before, much may be gone with good reason.
+            super::serve::guessed(self, unknown, now());
+        }
+        if let Some(before) = before.filter(|_| claim.last) {
+            self.continued(&before);
+        }
+    }
+
+    /// The connection to the same peer to which we granted this lease.
+    fn before(&self, lease: LeaseId, peer: &Peer) -> Option<Arc<Self>> {
+        let id = self.node.table.connection_of(lease).filter(|id| *id != self.id)?;
+        let living = self.node.connections.get(&id).map(|entry| entry.value().clone());
+        let before = living.or_else(|| self.node.lost.get(&id).map(|entry| entry.value().clone()))?;
+        let same = |known: &Arc<Peer>| known.node == peer.node && known.identity.is_same_principal(&peer.identity);
+        before.peer().is_some_and(same).then_some(before)
+    }
+
+    /// The peer goes on here with what it held over `before`.
+    fn continued(self: &Arc<Self>, before: &Arc<Self>) {
+        self.node.table.close(before.id, before.lease);
+        if self.is_accepted() {
+            self.take_route(before);
+            self.continue_from(before);
+        }
+        before.locked(|session| session.goodbye(code::TIMEOUT, "the peer is here over another connection"));
+        before.tell();
+    }
+}
+
+/// Coming in.
+impl Connection {
+    /// What the references of a frame that came in lead to. Nothing is dialled here.
+    pub(super) fn import(self: &Arc<Self>, references: Vec<WireReference>) -> Vec<Target> {
+        references.into_iter().map(|reference| self.import_one(reference)).collect()
+    }
+
+    fn import_one(self: &Arc<Self>, reference: WireReference) -> Target {
+        let Some((peer, endpoints)) = self.known() else { return Target::Remote(self.node.nowhere()) };
+        let (reference, own) = match reference {
+            WireReference::Other(reference) => (reference, false),
+            WireReference::Sender { object, interfaces } => {
+                (ObjectRef::new(peer.node, object, interfaces, endpoints.to_vec()), true)
+            }
+        };
+        if reference.node == self.node.id {
+            // It has come home: the sender's copy is not needed any more.
+            self.locked(|session| session.release(reference.object, 1));
+            return self.node.target(reference);
+        }
+        let known = lock(&self.imports).get(reference.object).and_then(Weak::upgrade);
+        let object = match known.filter(|known| known.is(&reference)) {
+            Some(known) => known,
+            None if own => RemoteObject::owned_by(self, self.route(), reference),
+            None => self.introduce(peer, reference),
+        };
+        let first = {
+            let mut imports = lock(&self.imports);
+            let first = imports.is_empty();
+            imports.received(object.reference_id(), Arc::downgrade(&object));
+            first
+        };
+        if first {
+            self.locked(|session| session.set_holding(self.holds_anything()));
+        }
+        Target::Remote(object)
+    }
+
+    /// A reference to an object of a third node.
+    fn introduce(self: &Arc<Self>, peer: &Peer, reference: ObjectRef) -> Arc<RemoteObject> {
+        let may = |endpoint: &crate::Endpoint| self.node.authorizer.dial(peer, endpoint) == Access::Allow;
+        let endpoints: Vec<_> = reference.endpoints.iter().filter(|endpoint| may(endpoint)).cloned().collect();
+        let reachable = !endpoints.is_empty();
+        let route = self.node.route(Destination::of(&reference, endpoints));
+        let by = Introducer { route: self.route(), over: Arc::downgrade(self) };
+        RemoteObject::introduced(by, route, reference, reachable)
+    }
+
+    /// Enters a claim for the object, unless another reference to it is held here: then that one is returned.
+    pub(super) fn ask_for(&self, object: &Arc<RemoteObject>) -> Option<Arc<RemoteObject>> {
+        let mut imports = lock(&self.imports);
+        let known = imports.get(object.reference_id()).and_then(Weak::upgrade);
+        if known.is_none() {
+            imports.asked(object.reference_id(), Arc::downgrade(object));
+        }
+        known
+    }
+
+    /// Sends the claim that [`ask_for`](Self::ask_for) entered.
+    pub(super) fn send_claim(&self, object: ObjectId) {
+        let asked = lock(&self.imports).is_asked(object);
+        if asked {
+            self.locked(|session| {
+                session.claim(Claim { continues: None, last: false, objects: vec![object] });
+                session.set_holding(self.holds_anything());
+            });
+        }
+    }
+
+    /// The answer to claims of ours.
+    pub(super) fn answered(self: &Arc<Self>, claimed: &[Claimed]) {
+        for Claimed { object, held } in claimed {
+            let answer = lock(&self.imports).answered(*object, *held);
+            match answer {
+                Answer::For(object) => {
+                    if let Some(object) = object.upgrade() {
+                        object.answered(self, *held);
+                    }
+                }
+                Answer::Dropped(copies) => self.release(*object, copies),
+                Answer::Unasked => self.locked(|session| session.violated("an answer to a claim that was not made")),
+            }
+        }
+    }
+
+    /// What stood for the object here is gone.
+    pub(super) fn let_go(&self, object: ObjectId, what: &RemoteObject) {
+        let copies = lock(&self.imports).dropped(object, |known| std::ptr::eq(known.as_ptr(), what));
+        self.release(object, copies);
+    }
+
+    fn release(&self, object: ObjectId, copies: u32) {
+        self.locked(|session| {
+            session.release(object, copies);
+            session.set_holding(self.holds_anything());
+        });
+    }
+
+    /// Goes on with what we held over `before`, whose peer is the same node.
+    pub(super) fn continue_from(self: &Arc<Self>, before: &Arc<Self>) {
+        let Some(lease) = before.peer_lease() else { return };
+        let held: Vec<_> =
+            lock(&before.imports).take().into_iter().filter_map(|(id, object)| Some((id, object.upgrade()?))).collect();
+        for (id, object) in &held {
+            object.moved(before, self);
+            lock(&self.imports).asked(*id, Arc::downgrade(object));
+        }
+        let objects: Vec<_> = held.iter().map(|(id, _)| *id).collect();
+        tracing::debug!(objects = objects.len(), before = before.id, "going on after a lost connection");
+        self.locked(|session| {
+            session.set_holding(!objects.is_empty());
+            session.claim(Claim { continues: Some(lease), last: true, objects });
+        });
+        before.tell();
+    }
+
+    /// Nothing is held over this connection any more, and nothing will be.
+    pub(super) fn lose_all(&self) {
+        let held = lock(&self.imports).take();
+        for object in held.iter().filter_map(|(_, object)| object.upgrade()) {
+            object.lost(self);
+        }
+    }
+
+    pub(super) fn import_reply(self: &Arc<Self>, reply: RawReply) -> Reply {
+        let status = if reply.status == ReplyStatus::Ok { Status::Ok } else { Status::Error };
+        let mut out = Reply::new(status, reply.body);
+        out.references = self.import(reply.references);
+        out
+    }
+
+    /// The route of what came over this connection: the one that dialled it, or one that leads back over it.
+    pub(super) fn route(self: &Arc<Self>) -> Arc<Route> {
+        if let Some(dialler) = &self.dialler {
+            return dialler.route.upgrade().unwrap_or_else(|| {
+                let route = self.node.route(dialler.destination.clone());
+                route.adopt(self);
+                route
+            });
+        }
+        let mut known = lock(&self.route);
+        if let Some(route) = known.upgrade() {
+            return route;
+        }
+        let (node, endpoints) = self.known().map_or((None, &[][..]), |(peer, endpoints)| (Some(peer.node), endpoints));
+        let route = Route::over(self, Destination { node, endpoints: endpoints.to_vec() });
+        *known = Arc::downgrade(&route);
+        route
+    }
+
+    /// The references that led back over `before` lead back over this connection.
+    fn take_route(self: &Arc<Self>, before: &Arc<Self>) {
+        let route = std::mem::take(&mut *lock(&before.route));
+        if let Some(known) = route.upgrade() {
+            known.lead_over(self);
+            *lock(&self.route) = route;
+        }
+    }
+}

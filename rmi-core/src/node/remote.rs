@@ -1,0 +1,264 @@
+//! An object of another node, as its proxies see it: where it is held, and which way its calls take.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tracing::Instrument;
+
+use crate::call::{Call, Invocation, Invoke, Outcome, Watching};
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::id::{NodeId, ObjectId};
+use crate::node::connection::{Connection, lock};
+use crate::node::route::Route;
+use crate::reference::ObjectRef;
+
+/// Held at its owner, or asked for.
+const HELD: u8 = 1;
+/// Its owner, or the way to it, is gone for good.
+const GONE: u8 = 2;
+/// Its own node cannot be reached: calls go through the node that introduced it.
+const RELAYED: u8 = 4;
+/// Not counted by anybody: a well-known id, which outlives the node that answers.
+const FREE: u8 = 8;
+
+/// An object of another node. While it lives, the peers that count for us keep the object.
+pub(crate) struct RemoteObject {
+    me: Weak<Self>,
+    route: Arc<Route>,
+    reference: ObjectRef,
+    flags: AtomicU8,
+    at: Mutex<At>,
+}
+
+/// Who counts us as a holder.
+#[derive(Default)]
+struct At {
+    /// The connection to the owner over which the object is held.
+    owner: Weak<Connection>,
+    /// The node that gave us the reference, until the owner counts us.
+    introducer: Option<Introducer>,
+    /// Another reference to the same object, which is held already.
+    twin: Option<Arc<RemoteObject>>,
+}
+
+/// A node that passed a reference on and keeps the object alive for us.
+pub(super) struct Introducer {
+    pub(super) route: Arc<Route>,
+    pub(super) over: Weak<Connection>,
+}
+
+impl RemoteObject {
+    fn new(route: Arc<Route>, reference: ObjectRef, flags: u8, at: At) -> Arc<Self> {
+        let (flags, at) = (AtomicU8::new(flags), Mutex::new(at));
+        Arc::new_cyclic(|me| Self { me: me.clone(), route, reference, flags, at })
+    }
+
+    /// An object that nobody counts us as a holder of yet.
+    pub(super) fn unclaimed(route: Arc<Route>, reference: ObjectRef) -> Arc<Self> {
+        let flags = if reference.node == NodeId::UNKNOWN { FREE } else { 0 };
+        Self::new(route, reference, flags, At::default())
+    }
+
+    /// An object whose owner sent it over this connection.
+    pub(super) fn owned_by(over: &Arc<Connection>, route: Arc<Route>, reference: ObjectRef) -> Arc<Self> {
+        Self::new(route, reference, HELD, At { owner: Arc::downgrade(over), ..At::default() })
+    }
+
+    /// An object that another node passed on. `reachable` says whether its own node may be dialled.
+    pub(super) fn introduced(by: Introducer, route: Arc<Route>, reference: ObjectRef, reachable: bool) -> Arc<Self> {
+        let free = if reference.node == NodeId::UNKNOWN { FREE } else { 0 };
+        let flags = free | if reachable { 0 } else { RELAYED };
+        Self::new(route, reference, flags, At { introducer: Some(by), ..At::default() })
+    }
+
+    pub(super) fn reference_id(&self) -> ObjectId {
+        self.reference.object
+    }
+
+    /// The node that must answer, if it is known.
+    pub(super) fn owner(&self) -> Option<NodeId> {
+        Some(self.reference.node).filter(|node| *node != NodeId::UNKNOWN)
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags.load(Ordering::Acquire) & flag != 0
+    }
+
+    fn set(&self, flag: u8) {
+        self.flags.fetch_or(flag, Ordering::AcqRel);
+    }
+
+    pub(super) fn is(&self, reference: &ObjectRef) -> bool {
+        (self.reference.node, self.reference.object) == (reference.node, reference.object)
+    }
+
+    /// Sees to it that the owner counts us as a holder: asks over `connection` if nobody has.
+    pub(super) fn hold_over(self: &Arc<Self>, connection: &Arc<Connection>) {
+        if self.has(HELD | FREE) {
+            return;
+        }
+        {
+            let mut at = lock(&self.at);
+            if self.has(HELD) {
+                return;
+            }
+            match connection.ask_for(self) {
+                Some(twin) => at.twin = Some(twin),
+                None => at.owner = Arc::downgrade(connection),
+            }
+            self.set(HELD);
+        }
+        connection.send_claim(self.reference.object);
+    }
+
+    /// Held over another connection from here on.
+    pub(super) fn moved(&self, from: &Arc<Connection>, to: &Arc<Connection>) {
+        let mut at = lock(&self.at);
+        let is_from = |over: &Weak<Connection>| std::ptr::eq(over.as_ptr(), Arc::as_ptr(from));
+        if is_from(&at.owner) {
+            at.owner = Arc::downgrade(to);
+        }
+        if let Some(introducer) = at.introducer.as_mut().filter(|introducer| is_from(&introducer.over)) {
+            introducer.over = Arc::downgrade(to);
+        }
+    }
+
+    /// What came of asking over `connection`.
+    pub(super) fn answered(&self, connection: &Arc<Connection>, held: bool) {
+        let is_owner = std::ptr::eq(lock(&self.at).owner.as_ptr(), Arc::as_ptr(connection));
+        match (is_owner, held) {
+            // The owner counts us: whoever introduced us need not any more.
+            (true, true) => self.leave_introducer(),
+            (true, false) => self.lose(),
+            (false, true) => {}
+            (false, false) => self.leave_introducer(),
+        }
+    }
+
+    fn leave_introducer(&self) {
+        let introducer = lock(&self.at).introducer.take();
+        self.let_go(introducer);
+    }
+
+    fn let_go(&self, introducer: Option<Introducer>) {
+        if let Some(Introducer { over, route }) = introducer {
+            if let Some(over) = over.upgrade() {
+                over.let_go(self.reference.object, self);
+            }
+            drop(route);
+        }
+    }
+
+    /// Contact over `connection` is over for good.
+    pub(super) fn lost(&self, connection: &Connection) {
+        let (is_owner, is_introducer) = {
+            let at = lock(&self.at);
+            let introducer = at.introducer.as_ref().map(|introducer| introducer.over.as_ptr());
+            (std::ptr::eq(at.owner.as_ptr(), connection), introducer == Some(std::ptr::from_ref(connection)))
+        };
+        if is_owner {
+            self.lose();
+        } else if is_introducer {
+            self.leave_introducer();
+        }
+    }
+
+    fn lose(&self) {
+        self.set(GONE);
+        self.leave_introducer();
+        self.route.tell();
+    }
+
+    fn gone(&self) -> RemoteError {
+        let text = format!("the object is gone, or was not held any more, on node {}", self.reference.node);
+        RemoteError::new(ErrorKind::Gone, Executed::No, text)
+    }
+
+    async fn call(self: Arc<Self>, call: Call) -> Outcome {
+        if self.has(GONE) {
+            return Err(self.gone());
+        }
+        if !self.has(RELAYED) {
+            let outcome = self.route.invoke(&self, &call).await;
+            let unreachable = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Unreachable
+                && error.executed() == Executed::No && !error.is_relayed());
+            if !unreachable || self.introducer().is_none() {
+                self.note(&outcome);
+                return outcome;
+            }
+            self.set(RELAYED);
+        }
+        match self.introducer() {
+            Some(introducer) => introducer.invoke(&self, &call).await,
+            // Whoever could pass calls on is gone; the object's own node is the last resort.
+            None => self.route.invoke(&self, &call).await,
+        }
+    }
+
+    /// The owner of an object that we hold says that there is none: it was revoked.
+    fn note(&self, outcome: &Outcome) {
+        let none = matches!(outcome, Err(error) if error.kind() == ErrorKind::NoSuchObject && !error.is_relayed());
+        if none && self.has(HELD) {
+            self.lose();
+        }
+    }
+
+    fn introducer(&self) -> Option<Arc<Route>> {
+        lock(&self.at).introducer.as_ref().map(|introducer| introducer.route.clone())
+    }
+
+    /// Whether calls over this route are passed on by the node it leads to.
+    pub(super) fn is_relayed_by(&self, route: &Arc<Route>) -> bool {
+        !Arc::ptr_eq(&self.route, route)
+    }
+
+    async fn watch(self: Arc<Self>) {
+        let route = self.route.clone();
+        if self.has(FREE) {
+            return route.current_is_over().await;
+        }
+        if !self.has(HELD | RELAYED)
+            && let Ok(connection) = route.connection()
+        {
+            self.hold_over(&connection);
+        }
+        route.until(|| self.has(GONE)).await;
+    }
+}
+
+impl Invoke for RemoteObject {
+    fn invoke(&self, call: Call) -> Invocation {
+        let Some(me) = self.me.upgrade() else { return Box::pin(std::future::ready(Err(self.gone()))) };
+        let span = tracing::debug_span!("call", method = ?call.method, node = %self.reference.node);
+        Box::pin(me.call(call).instrument(span))
+    }
+
+    fn reference(&self) -> &ObjectRef {
+        &self.reference
+    }
+
+    fn closed(&self) -> Watching {
+        match self.me.upgrade() {
+            Some(me) => Box::pin(me.watch()),
+            None => Box::pin(std::future::ready(())),
+        }
+    }
+}
+
+impl fmt::Debug for RemoteObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteObject({})", self.reference)
+    }
+}
+
+/// The last proxy of this process is gone: whoever counts us is told.
+impl Drop for RemoteObject {
+    fn drop(&mut self) {
+        let at = std::mem::take(self.at.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if let Some(owner) = at.owner.upgrade() {
+            owner.let_go(self.reference.object, self);
+        }
+        self.let_go(at.introducer);
+    }
+}

@@ -1,0 +1,160 @@
+//! What we hold at one peer: the holder's book. A value, without clocks and locks.
+//!
+//! It counts the copies that came, so that letting go says exactly how many: a copy that is still under way is not among
+//! them, and keeps the object alive at its owner.
+
+use std::collections::HashMap;
+
+use crate::id::ObjectId;
+
+/// The objects that we hold over one connection. `H` finds what stands for the object here.
+#[derive(Debug, Clone)]
+pub(crate) struct Imports<H> {
+    held: HashMap<ObjectId, Import<H>>,
+}
+
+#[derive(Debug, Clone)]
+struct Import<H> {
+    /// `None` once it was dropped while claims were under way.
+    handle: Option<H>,
+    copies: u32,
+    /// Claims that have no answer yet.
+    asked: u32,
+}
+
+/// What the answer to a claim means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer<H> {
+    /// Nobody asked.
+    Unasked,
+    /// The object is ours to use; or it was, and is gone.
+    For(H),
+    /// It was dropped meanwhile: so many copies are to be let go.
+    Dropped(u32),
+}
+
+impl<H> Default for Imports<H> {
+    fn default() -> Self {
+        Self { held: HashMap::new() }
+    }
+}
+
+impl<H: Clone> Imports<H> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub(crate) fn get(&self, object: ObjectId) -> Option<&H> {
+        self.held.get(&object).and_then(|import| import.handle.as_ref())
+    }
+
+    /// Whether a claim for the object has no answer yet.
+    pub(crate) fn is_asked(&self, object: ObjectId) -> bool {
+        self.held.get(&object).is_some_and(|import| import.asked > 0)
+    }
+
+    /// A copy came; `handle` stands for the object from here on.
+    pub(crate) fn received(&mut self, object: ObjectId, handle: H) {
+        let import = self.entry(object, handle);
+        import.copies = import.copies.saturating_add(1);
+    }
+
+    /// A claim goes out.
+    pub(crate) fn asked(&mut self, object: ObjectId, handle: H) {
+        self.entry(object, handle).asked += 1;
+    }
+
+    fn entry(&mut self, object: ObjectId, handle: H) -> &mut Import<H> {
+        let import = self.held.entry(object).or_insert(Import { handle: None, copies: 0, asked: 0 });
+        import.handle = Some(handle);
+        import
+    }
+
+    /// The answer to a claim came.
+    pub(crate) fn answered(&mut self, object: ObjectId, held: bool) -> Answer<H> {
+        let Some(import) = self.held.get_mut(&object).filter(|import| import.asked > 0) else {
+            return Answer::Unasked;
+        };
+        import.asked -= 1;
+        import.copies = import.copies.saturating_add(u32::from(held));
+        if let Some(handle) = &import.handle {
+            return Answer::For(handle.clone());
+        }
+        let copies = std::mem::take(&mut import.copies);
+        if import.asked == 0 {
+            self.held.remove(&object);
+        }
+        Answer::Dropped(copies)
+    }
+
+    /// What stood for the object is gone: returns how many copies to let go. `is_it` tells it from what took its place.
+    pub(crate) fn dropped(&mut self, object: ObjectId, is_it: impl Fn(&H) -> bool) -> u32 {
+        let Some(import) = self.held.get_mut(&object) else { return 0 };
+        if !import.handle.as_ref().is_some_and(is_it) {
+            return 0;
+        }
+        import.handle = None;
+        let copies = std::mem::take(&mut import.copies);
+        if import.asked == 0 {
+            self.held.remove(&object);
+        }
+        copies
+    }
+
+    /// Takes everything, to hold it over another connection.
+    pub(crate) fn take(&mut self) -> Vec<(ObjectId, H)> {
+        let held = std::mem::take(&mut self.held);
+        held.into_iter().filter_map(|(object, import)| Some((object, import.handle?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X: ObjectId = ObjectId::from_bytes([1; 16]);
+
+    #[test]
+    fn letting_go_says_how_many_copies_came() {
+        let mut imports = Imports::default();
+        (0..3).for_each(|_| imports.received(X, 'a'));
+        assert_eq!(imports.dropped(X, |handle| *handle == 'a'), 3);
+        assert!(imports.is_empty());
+    }
+
+    #[test]
+    fn what_took_the_place_of_the_dropped_keeps_the_copies() {
+        let mut imports = Imports::default();
+        imports.received(X, 'a');
+        imports.received(X, 'b');
+        assert_eq!(imports.dropped(X, |handle| *handle == 'a'), 0);
+        assert_eq!(imports.dropped(X, |handle| *handle == 'b'), 2);
+    }
+
+    #[test]
+    fn what_is_dropped_during_its_claim_is_let_go_with_the_answer() {
+        let mut imports = Imports::default();
+        imports.asked(X, 'a');
+        assert_eq!(imports.dropped(X, |handle| *handle == 'a'), 0);
+        assert_eq!(imports.answered(X, true), Answer::Dropped(1));
+        assert_eq!(imports.answered(X, true), Answer::Unasked);
+        assert!(imports.is_empty());
+    }
+
+    #[test]
+    fn a_claim_that_found_nothing_leaves_nothing_to_let_go() {
+        let mut imports = Imports::default();
+        imports.asked(X, 'a');
+        assert_eq!(imports.answered(X, false), Answer::For('a'));
+        assert_eq!(imports.dropped(X, |_| true), 0);
+        assert!(imports.is_empty());
+    }
+
+    #[test]
+    fn everything_moves_to_another_connection() {
+        let mut imports = Imports::default();
+        imports.received(X, 'a');
+        assert_eq!(imports.take(), [(X, 'a')]);
+        assert!(imports.is_empty());
+    }
+}

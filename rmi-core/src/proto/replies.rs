@@ -1,0 +1,103 @@
+//! The replies we send: at once, or when the peer has given credit for them.
+
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::limits;
+use crate::proto::after::Cargo;
+use crate::proto::asked::{RawOutcome, RawReply};
+use crate::proto::session::{Phase, Session, check_references};
+use crate::wire::fault;
+use crate::wire::frame::{Body, CallId, Frame, Lane, ReplyFrame, ReplyStatus};
+
+/// A reply that has no credit yet, given back.
+type Refused = (ReplyFrame, Option<Box<dyn Cargo>>);
+
+impl Session {
+    /// Answers a call. Answering one that has its reply already, or whose session is over, does nothing.
+    pub(crate) fn reply(&mut self, id: CallId, outcome: RawOutcome) {
+        if !self.answering.finish(id) || matches!(self.phase, Phase::Closed(_)) {
+            self.after.cargo.extend(outcome.ok().and_then(|reply| reply.cargo));
+            return;
+        }
+        match outcome.and_then(|reply| self.check_reply(reply)) {
+            Ok(RawReply { status, references, cargo, body }) => {
+                self.send_reply(ReplyFrame { id, status, references, body: Body::Whole(body) }, cargo);
+            }
+            Err(error) => self.send_reply(fault_frame(id, &error), None),
+        }
+    }
+
+    fn check_reply(&mut self, reply: RawReply) -> RawOutcome {
+        let limit = self.body_limit();
+        let (bytes, references) = (reply.body.len(), check_references(&reply.references));
+        let too_large = match references {
+            Err(text) => text,
+            Ok(()) if bytes > limit => format!("reply of {bytes} bytes exceeds the limit of {limit}"),
+            Ok(()) => return Ok(reply),
+        };
+        self.after.cargo.extend(reply.cargo);
+        Err(RemoteError::new(ErrorKind::TooLarge, Executed::Yes, too_large))
+    }
+
+    fn send_reply(&mut self, reply: ReplyFrame, cargo: Option<Box<dyn Cargo>>) {
+        let Err((reply, cargo)) = self.send_reply_now(reply, cargo) else { return };
+        let limit = self.settings.limits.replies_waiting_bytes_max;
+        if self.answering.waiting_bytes + body_len(&reply) <= limit {
+            return self.wait_for_credit((reply, cargo));
+        }
+        self.after.cargo.extend(cargo);
+        let text = format!("{} bytes of replies wait to be read, the limit is {limit}", self.answering.waiting_bytes);
+        let error = RemoteError::new(ErrorKind::Overloaded, Executed::Yes, text);
+        // A fault is small; when even that has no credit it waits in place of the reply.
+        if let Err(refused) = self.send_reply_now(fault_frame(reply.id, &error), None) {
+            self.wait_for_credit(refused);
+        }
+    }
+
+    fn wait_for_credit(&mut self, refused: Refused) {
+        self.answering.waiting_bytes += body_len(&refused.0);
+        self.answering.waiting.push_back(refused);
+    }
+
+    fn send_reply_now(&mut self, reply: ReplyFrame, cargo: Option<Box<dyn Cargo>>) -> Result<(), Refused> {
+        let bytes = body_len(&reply);
+        if !self.send.replies.take(bytes) {
+            return Err((reply, cargo));
+        }
+        self.shipped(cargo);
+        match reply.body {
+            Body::Whole(body) if bytes > limits::CHUNK_BYTES => {
+                let follows = Body::Follows(u32::try_from(bytes).unwrap_or(u32::MAX));
+                let id = reply.id;
+                self.push(&Frame::Reply(ReplyFrame { body: follows, ..reply }));
+                self.outbox.push_large(Lane::Replies, id, body);
+            }
+            _ => {
+                self.push(&Frame::Reply(reply));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the replies that waited for credit.
+    pub(super) fn pump_replies(&mut self) {
+        while let Some((reply, cargo)) = self.answering.waiting.pop_front() {
+            let bytes = body_len(&reply);
+            if let Err(refused) = self.send_reply_now(reply, cargo) {
+                self.answering.waiting.push_front(refused);
+                return;
+            }
+            self.answering.waiting_bytes -= bytes;
+        }
+    }
+}
+
+fn fault_frame(id: CallId, error: &RemoteError) -> ReplyFrame {
+    ReplyFrame { id, status: ReplyStatus::Fault, references: Vec::new(), body: Body::Whole(fault::encode(error)) }
+}
+
+fn body_len(reply: &ReplyFrame) -> usize {
+    match &reply.body {
+        Body::Whole(body) => body.len(),
+        Body::Follows(_) => 0,
+    }
+}
