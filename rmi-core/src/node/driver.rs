@@ -242,6 +242,7 @@ impl Driver {
                 Event::Cancel(id) => serve::cancel(&self.connection, id),
                 Event::Released(released) => self.connection.released(&released),
                 Event::Claim(claim) => self.connection.claimed_by_peer(&claim),
+                Event::GoingAway => self.connection.claim_introduced(),
                 Event::Claimed(claimed) => self.connection.answered(&claimed),
                 Event::Closed => flow = Flow::Over,
             }

@@ -33,6 +33,7 @@ impl Until {
 pub(super) async fn outlive(connection: Arc<Connection>) {
     let node = connection.node.clone();
     let until = Until::of(&connection);
+    connection.claim_introduced();
     let theirs = async {
         let continued = connection.until(|| !node.table.holds(connection.id));
         let _ = timeout_at(until.theirs.into(), continued).await;

@@ -44,6 +44,10 @@ use route::{Destination, Route};
 
 pub use builder::{NodeBuilder, NodeError};
 
+/// The time that a node which shuts down gives its peers to claim elsewhere what it introduced, and to take its goodbye.
+const HANDOVER: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// One process's objects, connections and policy. Cheap to clone; nothing is global, so one process may have several.
 ///
 /// A node lives as long as a clone of it does. When the last one is dropped its connections are closed; to let calls
@@ -265,10 +269,13 @@ impl Node {
         if tokio::time::timeout(shared.settings.limits.drain_timeout, drained).await.is_err() {
             tracing::warn!("calls were still running when the time to drain was over");
         }
+        // Peers that have references to other nodes from us are claiming them at their owners now.
+        let claimed = shared.until(|| !connections().iter().any(|connection| shared.table.introduces(connection.id)));
+        let _ = tokio::time::timeout(HANDOVER, claimed).await;
         shared.close("the node is shutting down");
         let gone = shared.until(|| shared.connections.is_empty());
         // A peer that does not read gets no more time than a farewell takes.
-        let _ = tokio::time::timeout(Duration::from_secs(2), gone).await;
+        let _ = tokio::time::timeout(FAREWELL, gone).await;
         shared.table.clear();
     }
 }

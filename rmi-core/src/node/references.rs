@@ -89,6 +89,7 @@ impl Connection {
             self.locked(|session| session.violated(&error.to_string()));
         }
         self.locked(|session| session.set_held(self.node.table.holds(self.id), now()));
+        self.rested();
     }
 
     /// The peer wants to hold objects; with the last of those that it held before, the connection of before is over.
@@ -183,6 +184,16 @@ impl Connection {
         let route = self.node.route(Destination::of(&reference, endpoints));
         let by = Introducer { route: self.route(), over: Arc::downgrade(self) };
         RemoteObject::introduced(by, route, reference, reachable)
+    }
+
+    /// The peer may be gone soon, and with it what it keeps for us: claims at their owners what it has introduced.
+    pub(super) fn claim_introduced(&self) {
+        let objects: Vec<_> = lock(&self.imports)
+            .handles()
+            .filter_map(|(_, object)| object.upgrade())
+            .filter(|object| object.is_introduced_over(self))
+            .collect();
+        objects.iter().for_each(RemoteObject::hold);
     }
 
     /// Enters a claim for the object, unless another reference to it is held here: then that one is returned.

@@ -112,6 +112,19 @@ impl RemoteObject {
         connection.send_claim(self.reference.object);
     }
 
+    /// Asks the owner to count us, dialling it if need be; nothing is waited for.
+    pub(super) fn hold(self: &Arc<Self>) {
+        if !self.has(HELD | FREE | RELAYED | GONE)
+            && let Ok(connection) = self.route.connection()
+        {
+            self.hold_over(&connection);
+        }
+    }
+
+    pub(super) fn is_introduced_over(&self, connection: &Connection) -> bool {
+        lock(&self.at).introducer.as_ref().is_some_and(|introducer| std::ptr::eq(introducer.over.as_ptr(), connection))
+    }
+
     /// Held over another connection from here on.
     pub(super) fn moved(&self, from: &Arc<Connection>, to: &Arc<Connection>) {
         let mut at = lock(&self.at);
@@ -218,11 +231,7 @@ impl RemoteObject {
         if self.has(FREE) {
             return route.current_is_over().await;
         }
-        if !self.has(HELD | RELAYED)
-            && let Ok(connection) = route.connection()
-        {
-            self.hold_over(&connection);
-        }
+        self.hold();
         route.until(|| self.has(GONE)).await;
     }
 }

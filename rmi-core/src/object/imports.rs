@@ -48,6 +48,10 @@ impl<H: Clone> Imports<H> {
         self.held.get(&object).and_then(|import| import.handle.as_ref())
     }
 
+    pub(crate) fn handles(&self) -> impl Iterator<Item = (ObjectId, &H)> {
+        self.held.iter().filter_map(|(object, import)| Some((*object, import.handle.as_ref()?)))
+    }
+
     /// Whether a claim for the object has no answer yet.
     pub(crate) fn is_asked(&self, object: ObjectId) -> bool {
         self.held.get(&object).is_some_and(|import| import.asked > 0)

@@ -96,6 +96,11 @@ impl ObjectTable {
         self.leases().granted.get(&connection).is_some_and(|lease| !lease.is_empty())
     }
 
+    /// Whether the peer of the connection holds objects of other nodes through us.
+    pub(crate) fn introduces(&self, connection: u64) -> bool {
+        self.leases().granted.get(&connection).is_some_and(|lease| lease.iter().any(|(_, held)| held.way.is_some()))
+    }
+
     /// The connection that a lease was granted to.
     pub(crate) fn connection_of(&self, lease: LeaseId) -> Option<u64> {
         self.leases().connections.get(&lease).copied()

@@ -127,6 +127,7 @@ impl Session {
             Frame::GoAway { accepted } => {
                 self.peer_going_away = true;
                 self.fail_unaccepted(accepted);
+                events.push(Event::GoingAway);
             }
             _ => {}
         }

@@ -47,6 +47,8 @@ pub(crate) enum Event {
     Claim(Claim),
     /// What came of a claim of ours.
     Claimed(Vec<Claimed>),
+    /// The peer will accept no further call.
+    GoingAway,
     /// The session is over.
     Closed,
 }

@@ -217,6 +217,20 @@ async fn a_reference_that_was_passed_on_is_claimed_at_its_owner() {
 }
 
 #[tokio::test]
+async fn an_introducer_that_shuts_down_waits_until_the_reference_is_claimed() {
+    let (owner, between) = (host("tcp://127.0.0.1:0").await, host("tcp://127.0.0.1:0").await);
+    let caller = Node::builder().start().await.unwrap();
+    between.works.keep(owner.seen_by(&between.node).make(9).await.unwrap()).await.unwrap();
+    let factory = between.seen_by(&caller);
+    let thing = factory.kept().await.unwrap().unwrap();
+    factory.forget().await.unwrap();
+    between.node.shutdown().await;
+    drop(between);
+    // The caller has not called it yet, and nobody else refers to it.
+    assert_eq!(thing.number().await, Ok(9));
+}
+
+#[tokio::test]
 async fn a_reference_to_a_node_that_cannot_be_dialled_is_relayed() {
     let between = host("tcp://127.0.0.1:0").await;
     let (silent, caller) = (Node::builder().start().await.unwrap(), Node::builder().start().await.unwrap());
