@@ -8,6 +8,9 @@ mod info;
 mod lease;
 mod table;
 
+#[cfg(test)]
+mod explore_tests;
+
 pub(crate) use imports::{Answer, Imports};
 pub use info::{Hold, ObjectInfo};
 pub(crate) use table::{Entry, Holder, ObjectTable, Pin, TableError};
