@@ -1,4 +1,4 @@
-//! What keeps objects alive, on the wire: release, claim and its answer. Protocol §6.
+//! What keeps objects alive, on the wire: release, claim and its answer. Protocol §11.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
