@@ -91,7 +91,7 @@ impl Session {
             (_, Frame::Call(call)) => self.handle_call(call, events),
             (_, Frame::Reply(reply)) => self.handle_reply(reply, now),
             // Bounded by what we have sent: every release is checked against the copies that the peer holds.
-            (_, Frame::Release(released)) => {
+            (_, Frame::Release(released)) if !released.is_empty() => {
                 events.push(Event::Released(released));
                 Ok(())
             }

@@ -66,9 +66,15 @@ pub(super) fn encode_released(released: &[Released], out: &mut BytesMut) {
 }
 
 pub(super) fn decode_released(input: &mut Bytes) -> Result<Option<Vec<Released>>, FrameError> {
-    take_all(input, 20, |input| {
+    let released = take_all(input, 20, |input| {
         Some(Released { object: take_16(input).map(ObjectId::from_bytes)?, copies: input.try_get_u32_le().ok()? })
-    })
+    })?;
+    match released {
+        Some(released) if released.iter().any(|one| one.copies == 0) => {
+            Err(FrameError::Invalid { what: "release", reason: "of no copies".into() })
+        }
+        released => Ok(released),
+    }
 }
 
 pub(super) fn encode_claimed(claimed: &[Claimed], out: &mut BytesMut) {
