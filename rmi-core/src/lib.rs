@@ -54,6 +54,7 @@ mod proto;
 mod proxy;
 mod reference;
 mod security;
+pub mod streaming;
 pub mod transport;
 mod wire;
 
@@ -76,6 +77,7 @@ pub use proxy::{AnyProxy, Proxy, WeakProxy};
 pub use reference::{ObjectRef, ReferenceError};
 pub use rmi_macros::remote;
 pub use security::{Access, Authorizer, Request};
+pub use streaming::{StreamSender, Streaming};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

@@ -61,6 +61,24 @@ pub const CONTROL_FRAMES_PER_SECOND_MAX: u32 = 20_000;
 /// The most methods called on objects that do not exist before the peer is taken for a guesser; fills again at 1/s.
 pub const UNKNOWN_OBJECTS_MAX: u32 = 10_000;
 
+/// The items that a stream's reader lets come before it has read them, unless it says otherwise.
+pub const STREAM_WINDOW_ITEMS: u32 = 1024;
+/// The bytes that a stream's reader lets come before it has read them, unless it says otherwise.
+pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// The most items in a window. Each may be a batch of its own, which takes some hundred bytes of book-keeping.
+pub const STREAM_WINDOW_ITEMS_MAX: u32 = 65_536;
+/// The most bytes in a window.
+pub const STREAM_WINDOW_BYTES_MAX: u32 = 64 << 20;
+/// The bytes after which a batch of a stream is sent although there is more: one chunk of a body.
+pub const STREAM_BATCH_BYTES: u64 = 64 * 1024;
+/// The most items in one batch of a stream.
+pub const STREAM_BATCH_ITEMS: u64 = 1024;
+/// The batches of one stream that may be under way at once. Bounds what a reader that grants much and takes nothing can
+/// make its producer hold.
+pub const STREAM_BATCHES_UNDER_WAY: usize = 4;
+/// What a reference in a stream's items counts in a window: about as much as most take in memory.
+pub const STREAM_REFERENCE_BYTES: u64 = 1024;
+
 /// The bounds that a node may set for itself. [`Limits::default`] states each default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

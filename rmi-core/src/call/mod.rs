@@ -4,6 +4,7 @@
 //! bytes, and beside them an explicit list of references.
 
 pub(crate) mod arguments;
+pub(crate) mod batch;
 pub(crate) mod context;
 pub(crate) mod dispatch;
 pub(crate) mod options;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::limits::ELEMENTS_MAX;
 use crate::wire::head::{Head, Reader};
 use crate::wire::lenient::Lenient;
 use crate::wire::scan;
@@ -57,6 +58,13 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Res
 /// Checks a body before anything is decoded from it.
 pub(crate) fn check(body: &[u8]) -> Result<(), CodecError> {
     scan::check(body)
+}
+
+/// Checks the first value of `input` and says how many bytes it takes.
+pub(crate) fn check_next(input: &[u8]) -> Result<usize, CodecError> {
+    let mut reader = Reader::new(input);
+    scan::skip(&mut reader, ELEMENTS_MAX)?;
+    Ok(input.len() - reader.left())
 }
 
 /// How many values the array has that `body` is, and where the first begins.

@@ -2,4 +2,5 @@
 
 mod calls;
 mod collection;
+mod streaming;
 mod ui;

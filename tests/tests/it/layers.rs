@@ -8,7 +8,7 @@ use crate::tokens::{self, Scan};
 /// Layer 0: plain values.
 const PLAIN: &[&str] = &["id", "endpoint", "reference", "limits", "error", "metadata", "peer"];
 /// Layer 2: what a trait becomes, and calls as values.
-const CALLS: &[&str] = &["proxy", "interface", "call", "private", "streaming"];
+const CALLS: &[&str] = &["proxy", "interface", "call", "private"];
 /// Layer 3, without the transports.
 const OBJECTS: &[&str] = &["object", "security", "observe"];
 
@@ -22,7 +22,7 @@ const LAYERS: &[(&[&str], &[&[&str]])] = &[
     (&["transport"], &[PLAIN]),
     (OBJECTS, &[PLAIN, &["wire", "proto"], CALLS]),
     (&["node"], &[PLAIN, &["wire", "proto", "transport"], CALLS, OBJECTS]),
-    (&["naming", "sync"], &[PLAIN, &["node"], CALLS, &["security"]]),
+    (&["naming", "streaming", "sync"], &[PLAIN, &["node"], CALLS, &["security"]]),
 ];
 
 /// The modules in which nothing may panic, wait or read a clock.

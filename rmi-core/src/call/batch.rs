@@ -1,0 +1,106 @@
+//! Many values in one argument, written and read one by one.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::call::{Target, scope};
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::limits;
+use crate::wire::codec::{self, CodecError};
+
+/// Values, encoded one behind the other, and the references they name by index.
+///
+/// A batch that came in stays encoded until its values are asked for: what it takes is what it took on the wire.
+#[derive(Default)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    references: Vec<Target>,
+    count: usize,
+    /// Where the next value to be read begins; in a batch that is written, the last one.
+    at: usize,
+}
+
+impl Batch {
+    /// An empty batch with room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
+    /// Checks what came in before anything is decoded from it.
+    pub(crate) fn received(bytes: &[u8], references: Vec<Target>) -> Result<Self, RemoteError> {
+        let (mut count, mut rest) = (0, bytes);
+        while !rest.is_empty() {
+            let length = codec::check_next(rest).map_err(|error| malformed(count, &error))?;
+            rest = rest.get(length..).unwrap_or_default();
+            count += 1;
+        }
+        Ok(Self { bytes: bytes.to_vec(), references, count, at: 0 })
+    }
+
+    /// Encodes a value behind the others; one that fails leaves no trace.
+    pub(crate) fn push<T: Serialize>(&mut self, value: &T) -> Result<(), RemoteError> {
+        let (bytes, references) = (self.bytes.len(), self.references.len());
+        let body = &mut self.bytes;
+        if let Err(error) = scope::encoding(&mut self.references, || codec::encode(value, body)) {
+            self.bytes.truncate(bytes);
+            self.references.truncate(references);
+            let text = format!("an item cannot be encoded: {error}");
+            return Err(RemoteError::new(ErrorKind::BadArgument, Executed::No, text));
+        }
+        (self.count, self.at) = (self.count + 1, bytes);
+        Ok(())
+    }
+
+    /// Takes the last value off when it takes so many bytes and is not alone.
+    pub(crate) fn split_large(&mut self, bytes: u64) -> Option<Self> {
+        let large = self.bytes.len().saturating_sub(self.at) as u64 >= bytes && self.count > 1;
+        large.then(|| {
+            self.count -= 1;
+            let bytes = self.bytes.split_off(self.at);
+            // Nobody knows which references it names without reading it.
+            Self { bytes, references: self.references.clone(), count: 1, at: 0 }
+        })
+    }
+
+    /// Decodes the next value; `None` when all are read.
+    #[inline]
+    pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Option<Result<T, RemoteError>> {
+        self.count = self.count.checked_sub(1)?;
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let decoded = scope::decoding(&mut self.references, || codec::decode_next::<T>(rest));
+        Some(match decoded {
+            Ok((value, length)) => {
+                self.at += length;
+                Ok(value)
+            }
+            Err(error) => Err(undecodable(&error)),
+        })
+    }
+
+    /// How many values are left to be read.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// What the batch takes in memory: its bytes, and a fixed amount for each reference.
+    #[inline]
+    pub(crate) fn cost(&self) -> u64 {
+        let references = (self.references.len() as u64).saturating_mul(limits::STREAM_REFERENCE_BYTES);
+        (self.bytes.len() as u64).saturating_add(references)
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<Target>) {
+        (self.bytes, self.references)
+    }
+}
+
+#[cold]
+fn malformed(at: usize, error: &CodecError) -> RemoteError {
+    let text = format!("item {at} of the batch is not well-formed: {error}");
+    RemoteError::new(ErrorKind::BadArguments, Executed::No, text)
+}
+
+#[cold]
+fn undecodable(error: &CodecError) -> RemoteError {
+    RemoteError::new(ErrorKind::BadReply, Executed::Yes, format!("an item cannot be decoded: {error}"))
+}
