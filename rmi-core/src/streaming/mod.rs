@@ -110,7 +110,7 @@ enum State<T> {
     Here(Items<T>),
     /// Came in, and was not read.
     Away(Proxy<dyn Source>),
-    Reading(Reader),
+    Reading(Box<Reader>),
     /// Serialized.
     Sent,
     Over,
@@ -128,7 +128,6 @@ impl<T: Item> Streaming<T> {
     }
 
     /// A stream that is filled through a sender, with a queue of `capacity` items, at least one, between them.
-    #[must_use]
     pub fn channel(capacity: usize, policy: Policy) -> (StreamSender<T>, Self) {
         let (sender, items) = sender::channel(capacity, policy);
         (sender, Self::fallible(items))
@@ -185,7 +184,7 @@ impl<T: Item> State<T> {
                 }
                 Self::Away(source) => {
                     let reader = Reader::open(source.clone(), items, bytes).map_err(End::Failed)?;
-                    *self = Self::Reading(reader);
+                    *self = Self::Reading(Box::new(reader));
                 }
                 Self::Sent | Self::Over => {
                     let text = "the stream was sent and cannot be read here";
