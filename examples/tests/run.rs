@@ -29,3 +29,9 @@ fn the_tour_goes_to_its_end() {
     let line = last_line(env!("CARGO_BIN_EXE_tour"));
     assert!(line.contains("every process that was started has ended"), "{line}");
 }
+
+#[test]
+fn a_slow_reader_of_prices_skips_what_is_old() {
+    let line = last_line(env!("CARGO_BIN_EXE_prices"));
+    assert_eq!(line, "the slow reader read few of 1000 prices, the last one was 1000");
+}

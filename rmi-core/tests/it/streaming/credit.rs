@@ -60,6 +60,17 @@ async fn a_slow_reader_stops_the_producer_at_so_many_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn references_in_items_count_in_the_window() {
+    let setting = in_memory().await;
+    let mut objects = setting.flow.objects(1000).await.unwrap().window(1000, 10 * 1024);
+    let before = setting.host.exported();
+    objects.next().await.unwrap().unwrap();
+    until_nothing_moves().await;
+    // Each takes a byte and stands for 1,024: the tenth begins inside of the window, the eleventh does not.
+    assert_eq!(setting.host.exported() - before, 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sender_waits_when_queue_and_window_are_full() {
     let setting = in_memory().await;
     let (sender, numbers) = Streaming::channel(5, Policy::Block);
