@@ -104,3 +104,85 @@ fn malformed(at: usize, error: &CodecError) -> RemoteError {
 fn undecodable(error: &CodecError) -> RemoteError {
     RemoteError::new(ErrorKind::BadReply, Executed::Yes, format!("an item cannot be decoded: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{Dispatch, Dispatched, Incoming};
+    use crate::interface::Descriptor;
+    use crate::proxy::AnyProxy;
+
+    struct Nothing;
+
+    impl Dispatch for Nothing {
+        fn descriptor(&self) -> &'static Descriptor {
+            const { &Descriptor { name: "Nothing", id: crate::id::InterfaceId::of("Nothing"), methods: &[], parents: &[] } }
+        }
+
+        fn dispatch(&self, call: Incoming) -> Dispatched {
+            Dispatched::Unknown(call)
+        }
+    }
+
+    /// Encodes its proxy, then fails.
+    struct Half(AnyProxy);
+
+    impl Serialize for Half {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.serialize(serializer)?;
+            Err(serde::ser::Error::custom("as told"))
+        }
+    }
+
+    fn object() -> AnyProxy {
+        AnyProxy::from_dispatch(Nothing)
+    }
+
+    fn received(batch: Batch) -> Batch {
+        let (bytes, references) = batch.into_parts();
+        Batch::received(&bytes, references).unwrap()
+    }
+
+    #[test]
+    fn values_are_read_in_the_order_they_were_written() {
+        let (mut batch, proxy) = (Batch::default(), object());
+        batch.push(&7_u64).unwrap();
+        batch.push(&proxy).unwrap();
+        batch.push(&"seven").unwrap();
+        let mut batch = received(batch);
+        assert_eq!((batch.count(), batch.cost()), (3, 8 + limits::STREAM_REFERENCE_BYTES));
+        assert_eq!(batch.next::<u64>().unwrap().unwrap(), 7);
+        assert_eq!(batch.next::<AnyProxy>().unwrap().unwrap(), proxy);
+        assert_eq!(batch.next::<String>().unwrap().unwrap(), "seven");
+        assert!(batch.next::<u64>().is_none());
+    }
+
+    #[test]
+    fn a_value_that_fails_leaves_no_trace() {
+        let mut batch = Batch::default();
+        batch.push(&1_u8).unwrap();
+        assert_eq!(batch.push(&Half(object())).unwrap_err().kind(), ErrorKind::BadArgument);
+        let (bytes, references) = batch.into_parts();
+        assert_eq!((bytes, references.len()), (vec![1], 0));
+    }
+
+    #[test]
+    fn a_large_value_is_split_off_with_its_references() {
+        let (mut batch, proxy) = (Batch::default(), object());
+        batch.push(&proxy).unwrap();
+        assert!(batch.split_large(1).is_none(), "it is alone");
+        batch.push(&("long", &proxy)).unwrap();
+        assert!(batch.split_large(100).is_none());
+        let (mut large, mut rest) = (received(batch.split_large(6).unwrap()), received(batch));
+        assert_eq!(rest.next::<AnyProxy>().unwrap().unwrap(), proxy);
+        assert_eq!(large.next::<(String, AnyProxy)>().unwrap().unwrap(), ("long".to_owned(), proxy));
+        assert_eq!((rest.count(), large.count()), (0, 0));
+    }
+
+    #[test]
+    fn bytes_that_are_no_values_are_refused() {
+        let error = Batch::received(&[1, 2, 0x92, 3], Vec::new()).map(drop).unwrap_err();
+        assert!(error.message().starts_with("item 2 of the batch is not well-formed"), "{error}");
+        assert_eq!(Batch::received(&[], Vec::new()).map(|batch| batch.count()), Ok(0));
+    }
+}

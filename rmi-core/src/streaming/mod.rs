@@ -48,7 +48,8 @@
 //! The protocol knows nothing of streams: two hidden objects make one. What travels is a reference to a `Source` of the
 //! producer's node. The reader opens it when it is first polled, giving a `Sink` of its own; the source pushes batches into
 //! the sink as far as the reader's credit goes. Nothing is outstanding while a stream is idle. The reader holds the source
-//! and the source's pump holds the sink, so that each side learns from the loss of its object that the other is gone.
+//! and the source's pump holds the sink, so that each side learns from the loss of its object that the other is gone. An
+//! [`Authorizer`](crate::Authorizer) sees the calls between them under the interface names `rmi.Source` and `rmi.Sink`.
 
 mod end;
 mod pump;
@@ -79,6 +80,10 @@ pub use end::End;
 pub use sender::{Policy, StreamSender};
 
 /// What can be in a stream: everything that can be an argument. Proxies and streams may be inside.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an item of a stream",
+    note = "derive `Serialize` and `Deserialize`; an item must be `Send` and borrow nothing"
+)]
 pub trait Item: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Item for T {}

@@ -102,7 +102,7 @@ impl Reader {
 /// The source is let go with the last proxy to it; saying so is faster, and does not wait for other holders.
 impl Drop for Reader {
     fn drop(&mut self) {
-        if !self.inbox.end(End::Cancelled) {
+        if !self.inbox.close() {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {

@@ -73,6 +73,16 @@ impl Inbox {
         first
     }
 
+    /// Nobody reads any more: what has arrived is dropped, for the producer may hold the sink for as long as it likes. Says
+    /// whether the stream had no end yet.
+    pub(super) fn close(&self) -> bool {
+        let first = self.end(End::Cancelled);
+        // Nothing is added after the end. Dropping references has effects elsewhere: not under the lock.
+        let batches = std::mem::take(&mut self.arrived().batches);
+        drop(batches);
+        first
+    }
+
     fn push(&self, sequence: u64, batch: Batch) -> Result<(), RemoteError> {
         let waker = {
             let mut arrived = self.arrived();
@@ -151,5 +161,28 @@ impl Sink for Filling {
 impl Drop for Filling {
     fn drop(&mut self) {
         self.0.end(End::Lost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Target;
+
+    #[test]
+    fn a_closed_inbox_keeps_nothing_and_takes_nothing() {
+        let (inbox, sink) = Inbox::new(Window::new(10, 10_000).unwrap());
+        let object = match sink.to_any().target() {
+            Target::Local(object) => object.clone(),
+            Target::Remote(_) => unreachable!("it was made here"),
+        };
+        let held = Arc::strong_count(&object);
+        let batch = || Batch::received(&[0], vec![Target::Local(object.clone())]).unwrap();
+        inbox.push(0, batch()).unwrap();
+        assert_eq!(Arc::strong_count(&object), held + 1);
+        assert!(inbox.close());
+        assert!(!inbox.close());
+        assert_eq!(inbox.push(1, batch()).unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(Arc::strong_count(&object), held);
     }
 }

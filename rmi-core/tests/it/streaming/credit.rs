@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use rmi_core::streaming::Policy;
-use rmi_core::{Streaming, limits};
+use rmi_core::{Proxy, Streaming, limits};
 
-use super::setting::{Flow, everywhere, in_memory, watched};
+use super::setting::{Flow, Well, everywhere, in_memory, watched};
 
 /// Lets everything run that can; the clock stands still and jumps when nothing is left to do.
 async fn until_nothing_moves() {
@@ -29,6 +29,26 @@ async fn a_slow_reader_stops_the_producer_at_the_window() {
     numbers_read(&mut numbers, 1000).await;
     until_nothing_moves().await;
     assert!((1001..=1010).contains(&watched.made()), "{}", watched.made());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_stops_the_producer_through_a_chain_of_nodes() {
+    let setting = in_memory().await;
+    let (watched, producer) = watched(u64::MAX);
+    // The caller's own numbers pass through the host, which reads the first of them.
+    let own = Well::default();
+    own.prepare(Streaming::new(producer));
+    let mut numbers = setting.flow.pass_on(Proxy::new(own), 1).await.unwrap().window(10, 1000);
+    until_nothing_moves().await;
+    assert_eq!(watched.made(), 1024);
+    assert_eq!(numbers.next().await.unwrap().unwrap(), 1);
+    until_nothing_moves().await;
+    assert_eq!(watched.made(), 1024, "the host holds what the reader does not take");
+    for expected in 2..2000 {
+        assert_eq!(numbers.next().await.unwrap().unwrap(), expected);
+    }
+    until_nothing_moves().await;
+    assert!((2000..=2010 + 1024).contains(&watched.made()), "{}", watched.made());
 }
 
 /// Reads on up to so many items in all.

@@ -122,8 +122,9 @@ async fn a_stream_of_this_process_is_read_with_nothing_encoded_or_buffered() {
 async fn a_stream_that_comes_home_is_read_there() {
     for setting in everywhere().await {
         // The caller's stream goes to the host and comes back as it went.
-        let relay: Proxy<dyn Flow> = Proxy::new(Well::default());
-        let numbers = setting.flow.pass_on(relay, 5000, 0).await.unwrap();
+        let own = Well::default();
+        own.prepare(Streaming::new(Each(0..5000)));
+        let numbers = setting.flow.pass_on(Proxy::new(own), 0).await.unwrap();
         assert!(all(numbers).await.into_iter().eq(0..5000));
     }
 }
@@ -136,7 +137,8 @@ async fn a_stream_keeps_its_order_through_a_chain_of_nodes() {
         let third = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
         let reference = third.export(&Proxy::<dyn Flow>::new(Well::default())).unwrap();
         let by_third: Proxy<dyn Flow> = setting.caller.proxy(&reference).unwrap();
-        let numbers = by_third.pass_on(setting.flow.clone(), 20_000, read).await.unwrap();
+        setting.well.prepare(Streaming::new(Each(0..20_000)));
+        let numbers = by_third.pass_on(setting.flow.clone(), read).await.unwrap();
         assert!(all(numbers).await.into_iter().eq(read..20_000));
     }
 }
