@@ -154,8 +154,9 @@ impl<T: Item> Streaming<T> {
     /// The next item; `None` after the last one or after an error. Cancellation: no item is lost.
     ///
     /// # Errors
-    /// `Disconnected`: the producer's node was lost. `Cancelled`: the producer was cancelled. `BadReply`: an item is not a
-    /// `T`. `Protocol`: the producer sent more than it may. Otherwise what the producer ended the stream with.
+    /// `Disconnected`: the producer's node said goodbye, or was not heard of until its lease was over. `Cancelled`: the
+    /// producer was cancelled. `BadReply`: an item is not a `T`. `Protocol`: the producer sent more than it may. Otherwise
+    /// what the producer ended the stream with.
     pub async fn next(&mut self) -> Option<Result<T, RemoteError>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use rmi_core::transport::Memory;
-use rmi_core::{Bytes, Node, NodeBuilder, Proxy, RemoteError, Streaming, remote};
+use rmi_core::{Bytes, CallContext, Node, NodeBuilder, Proxy, RemoteError, Streaming, remote};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -31,6 +31,8 @@ pub(super) trait Flow {
     /// Passes on what was prepared elsewhere, after reading so many of the numbers itself.
     async fn pass_on(&self, other: Proxy<dyn Flow>, read: u64) -> Flowing<Streaming<u64>>;
     async fn ping(&self) -> Flowing<u64>;
+    /// The number of the connection that the call came over.
+    async fn connection(&self) -> Flowing<u64>;
 }
 
 /// Streams inside a value, in both directions.
@@ -126,6 +128,9 @@ impl Flow for Well {
     }
     async fn ping(&self) -> Flowing<u64> {
         Ok(self.pings.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+    async fn connection(&self) -> Flowing<u64> {
+        Ok(CallContext::current().unwrap().peer().unwrap().connection)
     }
 }
 
