@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::runtime::Handle;
 
 use crate::call::batch::Batch;
-use crate::error::RemoteError;
+use crate::error::{Fault, RemoteError};
 use crate::proxy::Proxy;
 use crate::streaming::Item;
 use crate::streaming::end::End;
@@ -78,7 +78,7 @@ impl Reader {
                 let Poll::Ready(outcome) = asking.as_mut().poll(cx) else { return };
                 self.asking = None;
                 if let Err(error) = outcome {
-                    self.inbox.end(End::of(error));
+                    self.inbox.end(self.end_of(error));
                 }
             }
             if !self.is_due() {
@@ -86,6 +86,12 @@ impl Reader {
             }
             self.grant();
         }
+    }
+
+    /// A stream that was read and whose source cannot be reached any more is lost, whichever call found out.
+    fn end_of(&self, error: RemoteError) -> End {
+        let lost = self.consumed.items > 0 && error.fault() == Fault::Network && !error.is_relayed();
+        if lost { End::Lost } else { End::of(error) }
     }
 
     fn grant(&mut self) {

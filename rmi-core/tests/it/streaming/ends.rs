@@ -207,6 +207,7 @@ async fn behind_a_cable() -> (Setting, Cable) {
     let listening = tokio::spawn(async move {
         while let Ok((mut near, _)) = listener.accept().await {
             let mut far = TcpStream::connect(&address).await.unwrap();
+            near.set_nodelay(true).and(far.set_nodelay(true)).unwrap();
             carried.lock().unwrap().spawn(async move {
                 let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
             });
@@ -251,6 +252,17 @@ async fn a_cut_connection_ends_an_idle_stream_with_an_error_at_both_ends() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_source_cannot_be_reached_says_so() {
+    let (setting, cable) = behind_a_cable().await;
+    setting.well.prepare(Streaming::new(watched(3).1));
+    let mut numbers = setting.flow.prepared().await.unwrap();
+    cable.cut_for_good();
+    let error = numbers.next().await.unwrap().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Disconnected | ErrorKind::Unreachable | ErrorKind::Gone), "{error}");
+    assert!(numbers.next().await.is_none());
+}
+
+#[tokio::test]
 async fn a_cut_connection_ends_a_busy_stream_with_an_error() {
     let (setting, cable) = behind_a_cable().await;
     let mut cable = Some(cable);
@@ -268,7 +280,7 @@ async fn a_cut_connection_ends_a_busy_stream_with_an_error() {
             cable.take().unwrap().cut_for_good();
         }
     };
-    assert!(matches!(error.kind(), ErrorKind::Disconnected | ErrorKind::Unreachable), "{error}");
+    assert_eq!((error.kind(), numbers.end()), (ErrorKind::Disconnected, Some(&End::Lost)), "{error}");
     assert!(numbers.next().await.is_none());
     watched.dropped().await;
 }
