@@ -5,7 +5,7 @@ use std::time::Duration;
 use rmi_core::streaming::Policy;
 use rmi_core::{Proxy, Streaming, limits};
 
-use super::setting::{Flow, Well, everywhere, in_memory, watched};
+use super::setting::{Each, Flow, Well, everywhere, in_memory, watched};
 
 /// Lets everything run that can; the clock stands still and jumps when nothing is left to do.
 async fn until_nothing_moves() {
@@ -126,6 +126,28 @@ async fn a_late_reader_sees_what_is_new() {
     drop(sender);
     let rest = super::setting::all(numbers).await;
     assert_eq!(rest, [1, 2, 95, 96, 97, 98, 99]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_leaves_nothing_behind_however_it_ended() {
+    let setting = in_memory().await;
+    let exported = || (setting.host.exported(), setting.caller.exported());
+    for read in [0, 1, 2000] {
+        for to in [0, 1, 2000, u64::MAX] {
+            let mut numbers = setting.flow.numbers(to).await.unwrap();
+            for _ in 0..read.min(to) {
+                numbers.next().await.unwrap().unwrap();
+            }
+            if read > to {
+                assert!(numbers.next().await.is_none());
+            }
+        }
+    }
+    assert!(setting.flow.broken().await.unwrap().next().await.unwrap().is_err());
+    assert_eq!(setting.flow.sum(Streaming::new(Each(0..5000))).await.unwrap(), 12_497_500);
+    until_nothing_moves().await;
+    // The flow itself stays.
+    assert_eq!(exported(), (1, 0));
 }
 
 #[tokio::test]
