@@ -2,6 +2,7 @@
 
 mod command;
 mod durability;
+mod groups;
 mod naming;
 mod process;
 mod state;

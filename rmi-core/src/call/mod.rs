@@ -120,6 +120,11 @@ pub trait Invoke: Send + Sync + 'static {
     fn closed(&self) -> Watching {
         Box::pin(std::future::pending())
     }
+
+    /// Why a proxy over it cannot be an argument or a result of a call; `None` when it can.
+    fn stays(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A wait for the end of an object.

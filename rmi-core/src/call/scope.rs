@@ -67,6 +67,8 @@ pub(crate) enum ScopeError {
     NotEncoding,
     #[error("a proxy can be deserialized only as part of a remote call")]
     NotDecoding,
+    #[error("{0}")]
+    Stays(&'static str),
     #[error("more references in one value than the limit of {}", limits::REFERENCES_PER_FRAME_MAX)]
     TooMany,
     #[error("reference {0} of {1}")]
@@ -77,6 +79,11 @@ pub(crate) enum ScopeError {
 pub(crate) fn put(target: &Target) -> Result<u32, ScopeError> {
     SCOPE.with_borrow_mut(|scope| {
         let Scope::Encoding(list) = scope else { return Err(ScopeError::NotEncoding) };
+        if let Target::Remote(remote) = target
+            && let Some(reason) = remote.stays()
+        {
+            return Err(ScopeError::Stays(reason));
+        }
         if let Some(at) = list.iter().position(|known| known == target) {
             return u32::try_from(at).map_err(|_| ScopeError::TooMany);
         }

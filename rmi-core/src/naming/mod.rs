@@ -4,6 +4,7 @@
 //! ([`ObjectId::REGISTRY`](crate::ObjectId::REGISTRY)), so everything that holds for calls holds for it.
 
 mod binding;
+mod group;
 mod interface;
 mod name;
 mod places;
@@ -11,6 +12,7 @@ mod registry;
 mod renewal;
 
 pub use binding::{Binding, Change, Event, Page, Tags, TagsError};
+pub use group::Balance;
 pub use interface::{Claim, Lease, Naming, NamingError, Renewed, Token, Watcher};
 pub use name::{Name, NameError, Prefix};
 pub use places::{REGISTRY_VARIABLE, default_endpoints, runtime_directory};

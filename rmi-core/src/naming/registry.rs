@@ -13,6 +13,7 @@ use crate::error::RemoteError;
 use crate::id::ObjectId;
 use crate::interface::Interface;
 use crate::naming::binding::{Binding, Event, Tags};
+use crate::naming::group::Balance;
 use crate::naming::interface::{Lease, Naming, NamingError, Watcher};
 use crate::naming::name::{Name, NameError, Prefix};
 use crate::naming::places::{REGISTRY_VARIABLE, default_endpoints};
@@ -187,7 +188,8 @@ impl Registry {
         Ok(revision)
     }
 
-    /// A proxy for the object with this name. Its interface is checked here.
+    /// A proxy for the object with this name. Its interface is checked here. A name that is not bound but has members is
+    /// that of a group, whose members take turns: see [`group`](Self::group).
     ///
     /// # Errors
     /// `NotBound`, `WrongInterface`, `Name`, and what the call itself may fail with.
@@ -195,7 +197,13 @@ impl Registry {
         &self,
         name: impl TryInto<Name, Error: Into<NameError>>,
     ) -> Result<Proxy<T>, NamingError> {
-        let binding = self.resolve(name).await?;
+        let name = parse(name)?;
+        let binding = match self.resolve(&name).await {
+            Err(NamingError::NotBound(_)) if self.has_members(&name).await? => {
+                return self.group(name, Balance::RoundRobin).await;
+            }
+            resolved => resolved?,
+        };
         self.proxy(&binding).cast().map_err(|_| NamingError::WrongInterface {
             name: binding.name.clone(),
             wanted: T::DESCRIPTOR.name.to_owned(),
@@ -280,6 +288,14 @@ impl Registry {
         }
     }
 
+    pub(super) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    pub(super) fn naming(&self) -> &Proxy<dyn Naming> {
+        &self.0.naming
+    }
+
     fn export<T: ?Sized + Interface>(&self, proxy: &Proxy<T>, name: &Name) -> Result<ObjectRef, NamingError> {
         let object = self.0.node.export_bound(proxy, name.as_str())?;
         if object.endpoints.is_empty() {
@@ -336,7 +352,7 @@ impl Registry {
     }
 }
 
-fn parse(name: impl TryInto<Name, Error: Into<NameError>>) -> Result<Name, NamingError> {
+pub(super) fn parse(name: impl TryInto<Name, Error: Into<NameError>>) -> Result<Name, NamingError> {
     name.try_into().map_err(|error| NamingError::Name(error.into()))
 }
 

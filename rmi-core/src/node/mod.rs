@@ -212,7 +212,10 @@ impl Node {
                 let endpoints = self.shared().settings.endpoints.clone();
                 Ok(ObjectRef::new(self.id(), id, proxy.interfaces(), endpoints))
             }
-            Target::Remote(remote) if id.is_none() => Ok(remote.reference().clone()),
+            Target::Remote(remote) if id.is_none() => match remote.stays() {
+                None => Ok(remote.reference().clone()),
+                Some(reason) => Err(misuse(reason.into())),
+            },
             Target::Remote(_) => Err(misuse("an object of another node cannot get a well-known id here".into())),
         }
     }
@@ -240,6 +243,12 @@ impl Node {
     #[must_use]
     pub fn any_proxy(&self, reference: &ObjectRef) -> AnyProxy {
         AnyProxy::new(self.shared().target(reference.clone()), None)
+    }
+
+    /// Makes proxies as [`any_proxy`](Self::any_proxy) does, without keeping the node open.
+    pub(crate) fn opener(&self) -> impl Fn(&ObjectRef) -> AnyProxy + Send + Sync + 'static {
+        let shared = self.shared().clone();
+        move |reference| AnyProxy::new(shared.target(reference.clone()), None)
     }
 
     /// A proxy for an object with a well-known id on whatever node answers at `endpoint`, also after it was restarted.
