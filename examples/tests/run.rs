@@ -35,3 +35,9 @@ fn a_slow_reader_of_prices_skips_what_is_old() {
     let line = last_line(env!("CARGO_BIN_EXE_prices"));
     assert_eq!(line, "the slow reader read few of 1000 prices, the last one was 1000");
 }
+
+#[test]
+fn every_job_is_done_although_a_worker_is_killed() {
+    let line = last_line(env!("CARGO_BIN_EXE_workers"));
+    assert_eq!(line, "90 of 90 jobs are done, and 1 of 3 workers was killed");
+}
