@@ -54,9 +54,10 @@ pub enum Access {
 pub struct Request<'a> {
     /// The object.
     pub object: ObjectId,
-    /// The name of the object's most derived interface.
+    /// The name of the object's most derived interface; of several that are unrelated, of the one that has the method.
     pub interface: &'a str,
-    /// The interface that declares the method.
+    /// The interface that declares the method. Every object has `rmi.Object`, whose method `interfaces` says what else it
+    /// is.
     pub declared_by: InterfaceId,
     /// The name of the method on the wire.
     pub method: &'a str,

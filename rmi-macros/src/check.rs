@@ -14,7 +14,9 @@ const PROXY_METHODS: &[&str] = &[
     "new",
     "from_arc",
     "with",
+    "and",
     "cast",
+    "checked_cast",
     "to_any",
     "reference",
     "is_local",
@@ -24,7 +26,13 @@ const PROXY_METHODS: &[&str] = &[
     "pipelined",
 ];
 
+/// The interface that every object has.
+const RESERVED_NAME: &str = "rmi.Object";
+
 pub(crate) fn interface(interface: &Interface, errors: &mut Errors) {
+    if interface.name == RESERVED_NAME {
+        errors.add(&interface.item.ident, messages::RESERVED_NAME);
+    }
     for parameter in &interface.item.generics.params {
         if let GenericParam::Lifetime(lifetime) = parameter {
             errors.add(lifetime, messages::LIFETIME);

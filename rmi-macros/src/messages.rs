@@ -24,6 +24,7 @@ pub(crate) const NESTED_OPTION: &str =
     "`Option` of `Option` or `()` cannot travel: MessagePack has one nil; use an enum";
 pub(crate) const BAD_TIMEOUT: &str = "a time is a whole number and a unit: `\"50ms\"`, `\"2s\"`, `\"1m\"` or `\"1h\"`";
 pub(crate) const EMPTY_NAME: &str = "a name on the wire has 1 to 255 bytes";
+pub(crate) const RESERVED_NAME: &str = "every object has the interface \"rmi.Object\" already; choose another name";
 
 pub(crate) fn proxy_method(name: &str) -> String {
     format!("`Proxy` has a method `{name}` of its own, which would hide this one; choose another name")

@@ -3,7 +3,9 @@
 mod echo;
 mod faults;
 mod random;
+mod shapes;
 
 pub use echo::{Echo, Repeater};
 pub use faults::{Faulty, Plan};
 pub use random::Random;
+pub use shapes::{Coloured, Shape};

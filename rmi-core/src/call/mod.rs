@@ -7,6 +7,7 @@ pub(crate) mod arguments;
 pub(crate) mod batch;
 pub(crate) mod context;
 pub(crate) mod dispatch;
+pub(crate) mod further;
 pub(crate) mod options;
 pub(crate) mod scope;
 
@@ -144,7 +145,7 @@ impl Target {
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {
         match self {
-            Self::Local(object) => object.servant.descriptor().names().into_iter().map(str::to_owned).collect(),
+            Self::Local(object) => object.interfaces().into_iter().map(str::to_owned).collect(),
             Self::Remote(remote) => remote.reference().interfaces.clone(),
         }
     }
@@ -179,13 +180,14 @@ impl fmt::Debug for Target {
 /// A servant of this process and the id under which it was exported, if it was.
 pub struct LocalObject {
     pub(crate) servant: Box<dyn Dispatch>,
+    further: further::Further,
     id: OnceLock<ObjectId>,
     revoked: AtomicBool,
 }
 
 impl LocalObject {
     pub(crate) fn new(servant: Box<dyn Dispatch>) -> Self {
-        Self { servant, id: OnceLock::new(), revoked: AtomicBool::new(false) }
+        Self { servant, further: further::Further::default(), id: OnceLock::new(), revoked: AtomicBool::new(false) }
     }
 
     /// The object's id: made when first asked for, the same ever after.

@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 use tracing::{Instrument, Span};
 
 use crate::call::context::ContextParts;
-use crate::call::{Call, CallContext, Dispatched, Incoming, Outcome, Target};
+use crate::call::{Call, CallContext, Dispatched, Incoming, LocalObject, Outcome, Target};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::MethodId;
-use crate::interface::Descriptor;
 use crate::limits;
 use crate::node::connection::{Connection, Running, lock};
 use crate::peer::Peer;
@@ -81,15 +80,15 @@ fn prepare(connection: &Arc<Connection>, mut call: IncomingCall, now: Instant) -
     let Some(object) = connection.node.table.get(call.object) else {
         return relay(connection, peer, call, references, now);
     };
-    authorize(connection, peer, object.servant.descriptor(), &call, now)?;
+    authorize(connection, peer, &object, &call, now)?;
     let context = context(peer, &mut call, now);
     let span = span(&context, peer);
     let incoming = Incoming { method: call.method, body: call.body, references };
     // Decoding runs the user's `Deserialize`, which may panic.
-    let enter = || span.in_scope(|| context.enter(|| object.servant.dispatch(incoming)));
+    let enter = || span.in_scope(|| context.enter(|| object.dispatch(incoming)));
     match catch_unwind(AssertUnwindSafe(enter)) {
         Ok(Dispatched::Serve { future, spawn }) => Ok(Ready { method: future, spawn, context, span }),
-        Ok(Dispatched::Unknown(call)) => Err(unknown_method(object.servant.descriptor(), call.method)),
+        Ok(Dispatched::Unknown(call)) => Err(unknown_method(&object, call.method)),
         Err(_) => Err(refuse(ErrorKind::Panicked, "decoding the arguments panicked")),
     }
 }
@@ -137,13 +136,14 @@ fn context(peer: &Arc<Peer>, call: &mut IncomingCall, now: Instant) -> CallConte
 fn authorize(
     connection: &Connection,
     peer: &Peer,
-    descriptor: &Descriptor,
+    object: &LocalObject,
     call: &IncomingCall,
     now: Instant,
 ) -> Result<(), RemoteError> {
-    let method = descriptor.method(call.method).map_or("", |method| method.name);
-    let (object, declared_by) = (call.object, call.method.interface);
-    let request = Request { object, interface: descriptor.name, declared_by, method };
+    let declared_by = call.method.interface;
+    let interface = object.descriptor(declared_by).name;
+    let method = object.method(call.method).map_or("", |method| method.name);
+    let request = Request { object: call.object, interface, declared_by, method };
     match connection.node.authorizer.authorize(peer, &request) {
         Access::Allow => Ok(()),
         Access::Deny(text) => Err(refuse(ErrorKind::Denied, text)),
@@ -166,11 +166,13 @@ pub(super) fn guessed(connection: &Connection, objects: usize, now: Instant) {
     }
 }
 
-fn unknown_method(descriptor: &Descriptor, method: MethodId) -> RemoteError {
-    if descriptor.is(method.interface) {
-        return refuse(ErrorKind::NoSuchMethod, format!("{} has no method {method:?}", descriptor.name));
+fn unknown_method(object: &LocalObject, method: MethodId) -> RemoteError {
+    let id = method.interface;
+    if object.is(id) {
+        return refuse(ErrorKind::NoSuchMethod, format!("{} has no method {method:?}", object.descriptor(id).name));
     }
-    let text = format!("the object does not implement interface {:?}; it is a {}", method.interface, descriptor.name);
+    let names = object.interfaces().join(", ");
+    let text = format!("the object does not implement interface {id:?}; it implements {names}");
     refuse(ErrorKind::NoSuchInterface, text)
 }
 

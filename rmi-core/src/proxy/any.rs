@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::call::{Call, CallOptions, Dispatch, Invocation, LocalObject, Target, scope};
 use crate::error::RemoteError;
 use crate::interface::Interface;
-use crate::proxy::{Proxy, invoke};
+use crate::proxy::{Proxy, checked, invoke};
 use crate::reference::ObjectRef;
 
 /// A reference to an object whose interfaces are not known when the program is compiled.
@@ -35,6 +35,14 @@ impl AnyProxy {
     /// `NoSuchInterface`: the object is not known to implement it.
     pub fn cast<T: ?Sized + Interface>(&self) -> Result<Proxy<T>, RemoteError> {
         Proxy::from_target(&self.target, self.options.clone())
+    }
+
+    /// The object as one of its interfaces, when it says itself that it has it: see [`Proxy::checked_cast`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn checked_cast<T: ?Sized + Interface>(&self) -> Result<Proxy<T>, RemoteError> {
+        checked::cast(&self.target, self.options.clone()).await
     }
 
     /// The names of the interfaces that the object is known to implement, the most derived first.

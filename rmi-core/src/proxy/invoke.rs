@@ -70,7 +70,7 @@ pub(crate) fn untyped(target: &Target, mut call: Call, options: Option<&CallOpti
                 body: call.body.clone(),
                 references: std::mem::take(&mut call.references),
             };
-            match object.servant.dispatch(incoming) {
+            match object.dispatch(incoming) {
                 Dispatched::Serve { future, .. } => Box::pin(async move { run_here(call, future).await? }),
                 Dispatched::Unknown(_) => Box::pin(std::future::ready(unknown_method(&call))),
             }

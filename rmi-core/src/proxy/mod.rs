@@ -1,6 +1,7 @@
 //! What a caller holds: it implements the interface, and hands every call on as a value.
 
 mod any;
+mod checked;
 pub(crate) mod invoke;
 mod weak;
 
@@ -54,6 +55,37 @@ impl<T: ?Sized + Interface> Proxy<T> {
         Self::made_of(Target::Local(Arc::new(object)), Some(servant), None)
     }
 
+    /// Gives the object one more interface, which `servant` serves: most often the same `Arc`, as another trait. It stays
+    /// one object with one id; what it sends of itself from now on names every interface, and [`cast`](Self::cast) leads
+    /// from each to each. Of an interface that it had already the earlier servant goes on serving.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use rmi_core::{Proxy, RemoteError, remote};
+    /// # #[remote] trait Account { async fn balance(&self) -> Result<u64, RemoteError>; }
+    /// # #[remote] trait Audit { async fn entries(&self) -> Result<u64, RemoteError>; }
+    /// # struct Vault;
+    /// # #[remote] impl Account for Vault { async fn balance(&self) -> Result<u64, RemoteError> { Ok(5) } }
+    /// # #[remote] impl Audit for Vault { async fn entries(&self) -> Result<u64, RemoteError> { Ok(1) } }
+    /// let vault = Arc::new(Vault);
+    /// let account = Proxy::<dyn Account>::from_arc(vault.clone()).and::<dyn Audit>(vault)?;
+    /// let audit: Proxy<dyn Audit> = account.cast()?;
+    /// # Ok::<(), RemoteError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Misuse`: it is an object of another node, or it would have more than 32 interfaces.
+    pub fn and<U: ?Sized + Interface>(self, servant: Arc<U>) -> Result<Self, RemoteError> {
+        match &self.target {
+            Target::Local(object) => object.offer(Box::new(Exported(servant)))?,
+            Target::Remote(_) => {
+                let text = "an object of another node gets its interfaces there";
+                return Err(RemoteError::new(ErrorKind::Misuse, Executed::No, text));
+            }
+        }
+        Ok(self)
+    }
+
     /// The same object with these options for every call. Cheap; the proxy itself is unchanged.
     #[must_use]
     pub fn with(&self, options: CallOptions) -> Self {
@@ -66,6 +98,19 @@ impl<T: ?Sized + Interface> Proxy<T> {
     /// `NoSuchInterface`: the object is not known to implement it.
     pub fn cast<U: ?Sized + Interface>(&self) -> Result<Proxy<U>, RemoteError> {
         Proxy::from_target(&self.target, self.options.clone())
+    }
+
+    /// The same object as another of its interfaces, when it says itself that it has it: for references that do not tell
+    /// all, such as a URI that names no interface. The new proxy knows every interface of the object.
+    ///
+    /// One idempotent call, `interfaces` of the interface `rmi.Object`, which every object has; the authorizer is asked as
+    /// for every call. An object of this process is not called.
+    ///
+    /// # Errors
+    /// `NoSuchInterface`: it does not have it. `BadReply`: it names more interfaces than a reference can. What the call may
+    /// fail with.
+    pub async fn checked_cast<U: ?Sized + Interface>(&self) -> Result<Proxy<U>, RemoteError> {
+        checked::cast(&self.target, self.options.clone()).await
     }
 
     /// The same object without its type.
@@ -125,9 +170,9 @@ impl<T: ?Sized + Interface> Proxy<T> {
         };
         match target {
             Target::Local(object) => {
-                let servant = object.servant.cast(TypeId::of::<T>()).and_then(|boxed| boxed.downcast::<Arc<T>>().ok());
+                let servant = object.cast(TypeId::of::<T>()).and_then(|boxed| boxed.downcast::<Arc<T>>().ok());
                 // A servant without types (a gateway) cannot be cast; it is called through its `Dispatch`.
-                if servant.is_none() && !object.servant.descriptor().is(T::DESCRIPTOR.id) {
+                if servant.is_none() && !object.is(T::DESCRIPTOR.id) {
                     return Err(refuse(&target.interfaces()));
                 }
                 Ok(Self::made_of(target.clone(), servant.map(|servant| *servant), options))

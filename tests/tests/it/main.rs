@@ -1,6 +1,7 @@
 //! What holds across the packages.
 mod conformance;
 mod hostile;
+mod interfaces;
 mod layers;
 mod limits;
 mod outside;
