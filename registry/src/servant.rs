@@ -210,4 +210,9 @@ impl Naming for Servant {
             Err(NamingError::Full { what: "watches of this connection".into(), limit: WATCHES_MAX as u64 })
         })
     }
+
+    async fn unwatch(&self, watcher: ObjectId) -> Result<(), NamingError> {
+        self.watchers.end(Self::connection(), watcher);
+        Ok(())
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rmi_core::Proxy;
 use rmi_core::naming::{Event, Prefix, Watcher};
+use rmi_core::{ObjectId, Proxy};
 use tokio::sync::mpsc;
 
 /// The most watches of one connection.
@@ -18,6 +18,8 @@ pub(crate) struct Watchers {
 
 struct Watch {
     connection: u64,
+    /// The watcher; `None` when it is in this process, where nobody ends its watch by its id.
+    watcher: Option<ObjectId>,
     prefix: Prefix,
     events: mpsc::Sender<Event>,
 }
@@ -31,7 +33,8 @@ impl Watchers {
             return false;
         }
         let (events, mut waiting) = mpsc::channel(BEHIND_MAX);
-        watches.push(Watch { connection, prefix, events });
+        let id = watcher.reference().map(|reference| reference.object);
+        watches.push(Watch { connection, watcher: id, prefix, events });
         tokio::spawn(async move {
             while let Some(event) = waiting.recv().await {
                 // One after the other, so that they arrive in order and a slow watcher is noticed.
@@ -47,6 +50,11 @@ impl Watchers {
     /// Tells an event to everybody whom it concerns. Who is too far behind is told no more.
     pub(crate) fn tell(&self, event: &Event) {
         self.locked().retain(|watch| !watch.prefix.covers(&event.name) || watch.events.try_send(event.clone()).is_ok());
+    }
+
+    /// A watcher wants to be told no more.
+    pub(crate) fn end(&self, connection: u64, watcher: ObjectId) {
+        self.locked().retain(|watch| watch.connection != connection || watch.watcher != Some(watcher));
     }
 
     /// A connection is over.

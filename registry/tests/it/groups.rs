@@ -313,6 +313,17 @@ async fn a_lookup_of_a_name_with_members_finds_the_group() {
 }
 
 #[tokio::test]
+async fn a_group_may_be_looked_up_again_and_again() {
+    let setting = setting().await;
+    let members = setting.members(1).await;
+    // More often than one connection may watch.
+    for _ in 0..200 {
+        setting.registry.lookup::<dyn Worker>("workers").await.unwrap().work().await.unwrap();
+    }
+    assert_eq!(members[0].counter.done(), 200);
+}
+
+#[tokio::test]
 async fn names_below_a_name_do_not_make_it_a_group() {
     let setting = setting().await;
     setting.registry.bind("accounts/ann", &echo()).await.unwrap();

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::endpoint::EndpointError;
 use crate::error::RemoteError;
+use crate::id::ObjectId;
 use crate::naming::binding::{Binding, Event, Page, Tags, TagsError};
 use crate::naming::name::{Name, NameError, Prefix};
 use crate::proxy::Proxy;
@@ -129,6 +130,10 @@ pub trait Naming {
     /// Tells `watcher` every change under `prefix` from now on, as long as its node is connected. Returns the revision of
     /// the last change that it will not be told.
     async fn watch(&self, prefix: &Prefix, watcher: Proxy<dyn Watcher>) -> Result<u64, NamingError>;
+
+    /// Ends the watch of the watcher with this id, if it came over this connection and still lasts.
+    #[remote(idempotent)]
+    async fn unwatch(&self, watcher: ObjectId) -> Result<(), NamingError>;
 }
 
 /// Who is told about changes of a registry.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::call::{CallOptions, Dispatch, Dispatched, Incoming, Invoke, LocalObject, Target, scope};
 use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::id::ObjectId;
 use crate::interface::{Descriptor, Interface, Servant};
 use crate::reference::ObjectRef;
 
@@ -192,6 +193,14 @@ impl<T: ?Sized + Interface> Proxy<T> {
 impl<T: ?Sized> Proxy<T> {
     fn made_of(target: Target, servant: Option<Arc<T>>, options: Option<Arc<CallOptions>>) -> Self {
         Self { target, servant, options, order: next_order(), interface: PhantomData }
+    }
+
+    /// The id of the object.
+    pub(crate) fn id(&self) -> ObjectId {
+        match &self.target {
+            Target::Local(object) => object.id(),
+            Target::Remote(remote) => remote.reference().object,
+        }
     }
 
     pub(crate) fn servant(&self) -> Option<&T> {

@@ -6,12 +6,14 @@ use std::time::Duration;
 use rmi_macros::remote;
 use tokio::sync::mpsc;
 
+use crate::call::CallOptions;
 use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::id::ObjectId;
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::naming::binding::{Binding, Event};
 use crate::naming::group::members::{Members, is_member};
 use crate::naming::interface::{Naming, NamingError, Watcher};
-use crate::naming::name::{Name, NameError, Prefix};
+use crate::naming::name::{Name, Prefix};
 use crate::proxy::Proxy;
 
 /// How many changes may wait here; the registry waits with the next one.
@@ -19,8 +21,10 @@ const EVENTS_WAITING_MAX: usize = 64;
 /// After this long without a change the list is compared: it shows a watch that ended without our knowledge, as that of a
 /// registry whose machine is gone.
 const COMPARE: Duration = Duration::from_secs(10);
-/// The pause before the registry is asked again that did not answer.
+/// The pause before a watch that ended is begun again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The time to tell the registry that a watch is over.
+const UNWATCH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many bindings are asked for at a time.
 const PAGE: u32 = 500;
 
@@ -48,42 +52,67 @@ pub(super) struct Follower {
     naming: Proxy<dyn Naming>,
     prefix: Prefix,
     members: Arc<Members>,
+    watch: Watch,
+}
+
+/// A watch that lasts.
+struct Watch {
+    /// The changes; they end with the watch.
+    events: mpsc::Receiver<Event>,
+    /// The object that the registry tells them.
+    ear: ObjectId,
 }
 
 impl Follower {
-    pub(super) fn new(naming: Proxy<dyn Naming>, name: &Name, members: Arc<Members>) -> Result<Self, NameError> {
-        Ok(Self { naming, prefix: name.as_str().parse()?, members })
+    /// Begins to follow: when it returns, the members are there. Returns what the registry listed, too.
+    pub(super) async fn begin(
+        naming: &Proxy<dyn Naming>,
+        members: &Arc<Members>,
+    ) -> Result<(Self, Vec<Binding>), NamingError> {
+        let prefix: Prefix = members.name().as_str().parse()?;
+        let watch = watch(naming, &prefix).await?;
+        // Listed after the watch began, so that no change is missed between the two.
+        let bindings = list(naming, members.name(), GROUP_MEMBERS_MAX).await?;
+        members.replace(&bindings);
+        Ok((Self { naming: naming.clone(), prefix, members: members.clone(), watch }, bindings))
     }
 
-    /// Watches, then lists, so that no change is missed between the two. Returns the list and the changes after it; they
-    /// end with the watch.
-    pub(super) async fn begin(&self) -> Result<(Vec<Binding>, mpsc::Receiver<Event>), NamingError> {
-        let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
-        // Held for the registry alone: when the watch ends it is dropped, and with it the sender.
-        self.naming.watch(&self.prefix, Proxy::new(Ear(sender))).await?;
-        let bindings = self.list().await?;
-        self.members.replace(&bindings);
-        Ok((bindings, events))
+    /// Follows until `over` resolves or the node is closed, then tells the registry so: it would learn of it only by the
+    /// next change, and its places for watches are few.
+    pub(super) async fn follow(mut self, over: impl Future) {
+        tokio::select! {
+            () = self.heed_all() => {}
+            _ = over => {}
+        }
+        let Self { naming, members, watch, .. } = self;
+        drop(members);
+        unwatch(&naming, &watch).await;
     }
 
-    /// Follows until the task is aborted or the node is closed.
-    pub(super) async fn follow(self, mut events: mpsc::Receiver<Event>) {
+    /// Heeds changes, of one watch after the other. Ends when the node is closed.
+    async fn heed_all(&mut self) {
         loop {
-            self.heed(&mut events).await;
-            events = match self.begin_again().await {
-                Some(events) => events,
-                None => return,
-            };
+            self.heed().await;
+            unwatch(&self.naming, &self.watch).await;
+            // Paused before the first attempt, too: a registry that ends every watch is not asked without end.
+            tokio::time::sleep(PAUSE).await;
+            while let Err(error) = self.begin_again().await {
+                if matches!(&error, NamingError::Remote(error) if error.kind() == ErrorKind::Misuse) {
+                    return;
+                }
+                tracing::debug!(group = %self.members.name(), %error, "the registry does not answer; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 
-    /// Heeds changes until the watch is over.
-    async fn heed(&self, events: &mut mpsc::Receiver<Event>) {
+    /// Heeds changes until the watch is over, or seems to be.
+    async fn heed(&mut self) {
         loop {
-            match tokio::time::timeout(COMPARE, events.recv()).await {
+            match tokio::time::timeout(COMPARE, self.watch.events.recv()).await {
                 Ok(Some(event)) => self.members.heed(event),
                 Ok(None) => return,
-                Err(_) => match self.list().await {
+                Err(_) => match list(&self.naming, self.members.name(), GROUP_MEMBERS_MAX).await {
                     Ok(bindings) if self.members.agrees(&bindings) => {}
                     _ => return,
                 },
@@ -91,22 +120,27 @@ impl Follower {
         }
     }
 
-    /// `None`: the node is closed, and nothing will ever be heard again.
-    async fn begin_again(&self) -> Option<mpsc::Receiver<Event>> {
-        loop {
-            match self.begin().await {
-                Ok((_, events)) => return Some(events),
-                Err(NamingError::Remote(error)) if error.kind() == ErrorKind::Misuse => return None,
-                Err(error) => {
-                    tracing::debug!(group = %self.members.name(), %error, "the registry does not answer; trying again");
-                }
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+    async fn begin_again(&mut self) -> Result<(), NamingError> {
+        self.watch = watch(&self.naming, &self.prefix).await?;
+        self.members.replace(&list(&self.naming, self.members.name(), GROUP_MEMBERS_MAX).await?);
+        Ok(())
     }
+}
 
-    async fn list(&self) -> Result<Vec<Binding>, NamingError> {
-        list(&self.naming, self.members.name(), GROUP_MEMBERS_MAX).await
+async fn watch(naming: &Proxy<dyn Naming>, prefix: &Prefix) -> Result<Watch, NamingError> {
+    let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
+    let watcher = Proxy::<dyn Watcher>::new(Ear(sender));
+    let ear = watcher.id();
+    // Held for the registry alone: when the watch ends it is dropped, and with it the sender.
+    naming.watch(prefix, watcher).await?;
+    Ok(Watch { events, ear })
+}
+
+/// Ends a watch, if the registry is there: if it is not, the watch is over.
+async fn unwatch(naming: &Proxy<dyn Naming>, watch: &Watch) {
+    let ended = naming.with(CallOptions::new().timeout(UNWATCH_TIMEOUT)).unwatch(watch.ear).await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a watch could not be ended");
     }
 }
 

@@ -211,11 +211,11 @@ impl Members {
             tracing::warn!(member = %binding.name, wanted = self.interface, "a member does not implement the interface");
             return;
         }
-        let known = entries.get(&binding.name);
-        if known.is_none() && entries.len() >= GROUP_MEMBERS_MAX {
+        if !entries.contains_key(&binding.name) && !has_room(entries) {
             tracing::warn!(group = %self.name, "more members than the limit of {GROUP_MEMBERS_MAX}; the rest is not called");
             return;
         }
+        let known = entries.get(&binding.name);
         let same = known.filter(|entry| entry.member.object == binding.object).map(|entry| entry.member.clone());
         let member = same.unwrap_or_else(|| self.member(&binding.object));
         if known.is_none_or(|entry| entry.revision != binding.revision) {
@@ -228,6 +228,15 @@ impl Members {
         let proxy = (self.open)(object);
         Arc::new(Member { object: object.clone(), proxy, running: AtomicUsize::new(0), aside: Mutex::default() })
     }
+}
+
+/// Whether there is room for one more member, after a doubted one has made room if need be.
+fn has_room(entries: &mut BTreeMap<Name, Entry>) -> bool {
+    if entries.len() >= GROUP_MEMBERS_MAX {
+        let doubted = entries.iter().find(|(_, entry)| entry.doubted.is_some()).map(|(name, _)| name.clone());
+        doubted.and_then(|name| entries.remove(&name));
+    }
+    entries.len() < GROUP_MEMBERS_MAX
 }
 
 #[cfg(test)]

@@ -150,3 +150,13 @@ async fn members_beyond_the_limit_are_not_held() {
     members.heed(bound(&binding(GROUP_MEMBERS_MAX, 4)));
     assert_eq!(lock(&members.entries).len(), GROUP_MEMBERS_MAX);
 }
+
+#[tokio::test]
+async fn members_that_are_listed_displace_those_that_are_not() {
+    let members = members();
+    let many = |from: usize| (from..from + GROUP_MEMBERS_MAX).map(|number| binding(number, 1)).collect::<Vec<_>>();
+    members.replace(&many(0));
+    let listed = many(GROUP_MEMBERS_MAX);
+    members.replace(&listed);
+    assert!(members.agrees(&listed));
+}

@@ -9,6 +9,7 @@ mod members;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::call::{Call, Invocation, Invoke, Outcome};
@@ -73,9 +74,10 @@ impl Registry {
         balance: Balance,
     ) -> Result<Proxy<T>, NamingError> {
         let name = parse(name)?;
-        let members = Arc::new(Members::new(name.clone(), T::DESCRIPTOR.name, self.node().opener()));
-        let follower = Follower::new(self.naming().clone(), &name, members.clone())?;
-        let (bindings, events) = follower.begin().await?;
+        let members = Arc::new(Members::new(name, T::DESCRIPTOR.name, self.node().opener()));
+        let (follower, bindings) = Follower::begin(self.naming(), &members).await?;
+        let (alive, over) = oneshot::channel();
+        tokio::spawn(follower.follow(over));
         if members.is_empty()
             && let Some(other) = bindings.first()
         {
@@ -91,7 +93,7 @@ impl Registry {
             balance,
             timeout: self.node().limits().call_timeout,
             reference: ObjectRef::new(NodeId::from_bytes([0; 16]), ObjectId::random(), interfaces, Vec::new()),
-            follower: tokio::spawn(follower.follow(events)).abort_handle(),
+            _alive: alive,
         })))
     }
 
@@ -109,13 +111,8 @@ struct Group {
     timeout: Duration,
     /// It leads nowhere: only its interfaces mean something, and its object tells one group proxy from another.
     reference: ObjectRef,
-    follower: tokio::task::AbortHandle,
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.follower.abort();
-    }
+    /// Dropped with the last proxy, which ends what follows the registry.
+    _alive: oneshot::Sender<()>,
 }
 
 impl Invoke for Group {
