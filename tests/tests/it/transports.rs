@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rmi_core::transport::{Channel, Listener, Memory, Tcp, Transport, TransportError, Unix};
 use rmi_core::{Endpoint, Identity};
-use rmi_tests::{Faulty, Plan, Random};
+use rmi_tests::{Cut, Faulty, Network, Plan, Random};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -156,7 +156,7 @@ async fn c11_the_identity_is_what_is_proven(subject: Subject) {
     let (near, far) = subject.pair().await;
     for channel in [near, far] {
         match subject.transport.scheme() {
-            "tcp" => assert_eq!(channel.identity, Identity::Unproven),
+            "tcp" | "sim" => assert_eq!(channel.identity, Identity::Unproven),
             "mem" => assert_eq!(channel.identity, Identity::SameProcess),
             _ => {
                 let own = i32::try_from(std::process::id()).unwrap();
@@ -198,6 +198,7 @@ suite! {
     tcp: Arc::new(Tcp);
     unix: Arc::new(Unix);
     mem: Arc::new(Memory::new());
+    sim: Network::new(5).host("place");
     pieces: Arc::new(Faulty::new(Arc::new(Tcp), Arc::new(Plan::new(3).pieces(7_001))));
 }
 
@@ -232,4 +233,55 @@ async fn a_socket_is_for_its_owner_alone_and_its_path_is_bounded() {
     let long = format!("unix:/{}", "x".repeat(107));
     let error = Unix.listen(&long.parse().unwrap()).await.err().unwrap().to_string();
     assert!(error.ends_with("path of 108 bytes exceeds the limit of 107"), "{error}");
+}
+
+/// A channel from one host of a simulated network to another.
+async fn simulated(network: &Network) -> (Channel, Channel) {
+    let place = "sim:b".parse().unwrap();
+    let mut listener = network.host("b").listen(&place).await.unwrap();
+    let dialler = network.host("a");
+    let (dialled, accepted) = tokio::join!(dialler.dial(&place), listener.accept());
+    (dialled.unwrap(), accepted.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_of_the_simulated_network_ends_channels_and_dials_until_it_is_healed() {
+    let network = Network::new(1);
+    let place: Endpoint = "sim:b".parse().unwrap();
+    let (mut near, mut far) = simulated(&network).await;
+    network.cut("a", "b", Cut::Reset);
+    assert!(near.stream.read_u8().await.is_err() && far.stream.write_u8(1).await.is_err());
+    let _listener = network.host("b").listen(&place).await.unwrap();
+    assert!(network.host("a").dial(&place).await.is_err());
+    assert!(network.host("c").dial(&place).await.is_ok());
+    network.heal("b", "a");
+    assert!(network.host("a").dial(&place).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_cut_of_the_simulated_network_tells_nobody() {
+    let network = Network::new(2);
+    let (mut near, mut far) = simulated(&network).await;
+    near.stream.write_u8(1).await.unwrap();
+    network.cut("a", "b", Cut::Silent);
+    near.stream.write_u8(2).await.unwrap();
+    assert!(timeout(SOON, far.stream.read_u8()).await.is_err());
+    assert!(timeout(SOON, network.host("a").dial(&"sim:b".parse().unwrap())).await.is_err());
+    network.heal("a", "b");
+    assert!(timeout(SOON, far.stream.read_u8()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crashed_host_of_the_simulated_network_reaches_nobody_and_can_be_started_again() {
+    let network = Network::new(3);
+    let place: Endpoint = "sim:b".parse().unwrap();
+    let before = network.host("b");
+    let listener = before.listen(&place).await.unwrap();
+    let _other = network.host("a").listen(&"sim:a".parse().unwrap()).await.unwrap();
+    network.crash("b", Cut::Reset);
+    assert!(network.host("a").dial(&place).await.is_err());
+    assert!(before.dial(&"sim:a".parse().unwrap()).await.is_err());
+    let _again = network.host("b").listen(&place).await.unwrap();
+    drop(listener);
+    assert!(network.host("a").dial(&place).await.is_ok());
 }
