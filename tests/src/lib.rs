@@ -1,8 +1,9 @@
 //! What the tests of several packages need: a source of randomness that can be replayed, channels that
-//! fail, and a network that is simulated.
+//! fail, a network that is simulated, and random runs of objects that live across nodes.
 
 mod echo;
 mod faults;
+pub mod model;
 mod network;
 mod random;
 mod shapes;

@@ -4,6 +4,7 @@ mod hostile;
 mod interfaces;
 mod layers;
 mod limits;
+mod model;
 mod outside;
 mod promises;
 mod tokens;
