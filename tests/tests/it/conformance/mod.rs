@@ -3,11 +3,13 @@
 mod agreement;
 mod arguments;
 mod cancellation;
+mod collection;
 mod connections;
 mod errors;
 mod invocation;
 mod order;
 mod probe;
 mod security;
+mod shelf;
 mod shutdown;
 mod threads;
