@@ -1,15 +1,19 @@
-//! What the tests of several packages need: a source of randomness that can be replayed, channels that
-//! fail, a network that is simulated, and random runs of objects that live across nodes.
+//! What the tests of several packages need: randomness that can be replayed, channels that fail, a simulated network and a network
+//! namespace, objects to call and to count, and random runs of objects that live across nodes.
 
 mod echo;
+mod factory;
 mod faults;
 pub mod model;
+mod namespace;
 mod network;
 mod random;
 mod shapes;
 
 pub use echo::{Echo, Repeater};
+pub use factory::{Factory, Product, Workshop};
 pub use faults::{Faulty, Plan};
+pub use namespace::Namespace;
 pub use network::{Cut, Network};
 pub use random::Random;
 pub use shapes::{Coloured, Shape};

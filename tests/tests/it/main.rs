@@ -1,4 +1,5 @@
 //! What holds across the packages.
+mod collection;
 mod conformance;
 mod hostile;
 mod interfaces;
