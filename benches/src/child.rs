@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::contender::Peer;
 
 /// The process that serves; dropping it ends it.
 pub(crate) struct Child {
@@ -13,10 +12,11 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts this program again, serving at `endpoint`, and waits until it says where it can be reached.
-    pub(crate) fn start(peer: Peer, endpoint: &str, workers: usize) -> Result<Self> {
+    /// Starts this program again with these arguments, and waits until it says where it can be reached. `what` names it in
+    /// errors.
+    pub(crate) fn start(what: &str, arguments: &[String]) -> Result<Self> {
         let process = Command::new(std::env::current_exe()?)
-            .args(["serve", &peer.to_string(), endpoint, "--workers", &workers.to_string()])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -25,7 +25,7 @@ impl Child {
         let output = child.process.stdout.take().ok_or("the child has no output")?;
         BufReader::new(output).read_line(&mut child.address)?;
         if child.address.is_empty() {
-            return Err(format!("{peer} at {endpoint} did not start").into());
+            return Err(format!("{what} did not start").into());
         }
         child.address.truncate(child.address.trim_end().len());
         Ok(child)

@@ -83,7 +83,10 @@ fn measure_all(measure: &Measure) -> Result<Vec<Row>> {
 
 fn measure_one(measure: &Measure, peer: contender::Peer, transport: Transport, workload: Workload) -> Result<Figures> {
     let place = tempfile::tempdir()?;
-    let child = Child::start(peer, &transport.endpoint(place.path()), measure.workers)?;
+    let endpoint = transport.endpoint(place.path());
+    let arguments =
+        ["serve", &peer.to_string(), &endpoint, "--workers", &measure.workers.to_string()].map(str::to_owned);
+    let child = Child::start(&format!("{peer} at {endpoint}"), &arguments)?;
     let plan = load::Plan { workload, time: measure.time(), child: child.id() };
     // A fresh runtime for each measurement: no connection of an earlier one is left to be polled.
     runtime(measure.workers)?.block_on(contender::measure(peer, child.address(), plan))

@@ -1,0 +1,57 @@
+//! The host: it makes objects, and says how many it has.
+
+use std::time::Duration;
+
+use rmi_core::{Limits, Node, Proxy, RemoteError, remote};
+
+use crate::Result;
+
+#[remote]
+pub(crate) trait Part {
+    async fn touch(&self) -> Result<(), RemoteError>;
+}
+
+#[remote]
+pub(crate) trait Stock {
+    /// So many new objects, at most [`TOGETHER`].
+    async fn make(&self, count: u32) -> Result<Vec<Proxy<dyn Part>>, RemoteError>;
+    /// How many objects the host exports, and how many connections it has.
+    async fn left(&self) -> Result<(u64, u64), RemoteError>;
+}
+
+/// The most references that go into one frame, in round numbers.
+pub(crate) const TOGETHER: u32 = 1000;
+
+/// An object with as little of its own as there can be, so that what is measured is not its own.
+struct Small;
+
+#[remote]
+impl Part for Small {
+    async fn touch(&self) -> Result<(), RemoteError> {
+        Ok(())
+    }
+}
+
+struct Store(Node);
+
+#[remote]
+impl Stock for Store {
+    async fn make(&self, count: u32) -> Result<Vec<Proxy<dyn Part>>, RemoteError> {
+        Ok((0..count).map(|_| Proxy::<dyn Part>::new(Small)).collect())
+    }
+
+    async fn left(&self) -> Result<(u64, u64), RemoteError> {
+        Ok((self.0.exported() as u64, self.0.connections() as u64))
+    }
+}
+
+/// Serves until the process ends; says where on the first line of the output.
+pub(crate) async fn serve(at: &str, lease: Option<Duration>) -> Result<()> {
+    let node = Node::builder().listen(at).limits(limits(lease)).start().await?;
+    crate::child::announce(&node.export(&Proxy::<dyn Stock>::new(Store(node.clone())))?.to_string());
+    std::future::pending().await
+}
+
+fn limits(_lease: Option<Duration>) -> Limits {
+    Limits::default()
+}
