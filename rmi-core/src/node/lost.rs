@@ -60,9 +60,10 @@ pub(super) async fn outlive(connection: Arc<Connection>) {
 /// Dials until the peer answers, if it was us who dialled and something is held.
 async fn dial_again(connection: &Arc<Connection>) {
     let node = &connection.node;
+    // The route knows how often dialling has failed, and so how long to wait; holding it also keeps the new connection from
+    // being closed as unused before it is opened.
+    let route = connection.route();
     while connection.is_dialled() && (connection.holds_anything() || node.table.holds(connection.id)) {
-        // Holding the route keeps the new connection from being closed as unused before it is opened.
-        let route = connection.route();
         let Ok(next) = route.connection() else { return };
         next.until(|| next.peer().is_some() || next.is_over()).await;
         if next.peer().is_some() {
