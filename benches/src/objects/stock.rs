@@ -52,6 +52,8 @@ pub(crate) async fn serve(at: &str, lease: Option<Duration>) -> Result<()> {
     std::future::pending().await
 }
 
-fn limits(_lease: Option<Duration>) -> Limits {
-    Limits::default()
+fn limits(lease: Option<Duration>) -> Limits {
+    let mut limits = Limits::default();
+    limits.lease = lease.unwrap_or(limits.lease);
+    limits
 }

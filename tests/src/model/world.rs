@@ -75,6 +75,7 @@ fn limits() -> Limits {
     limits.handshake_timeout = Duration::from_secs(1);
     limits.call_timeout = Duration::from_secs(5);
     limits.drain_timeout = Duration::from_secs(2);
+    limits.lease = LEASE;
     limits
 }
 

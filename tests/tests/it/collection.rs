@@ -18,7 +18,9 @@ const LEASE: Duration = Duration::from_secs(3);
 
 /// A short lease, so that the test is short.
 fn limits() -> Limits {
-    Limits::default()
+    let mut limits = Limits::default();
+    limits.lease = LEASE;
+    limits
 }
 
 /// A host with a factory, where products are counted.
