@@ -51,6 +51,9 @@ struct State {
     connection: Option<Arc<Connection>>,
     /// The connection that was lost, until another one opens.
     before: Option<Arc<Connection>>,
+    /// The route that is taken when the connection that the references came over is gone. Held, or it would close what it
+    /// has just dialled.
+    instead: Option<Arc<Route>>,
     failures: u32,
     /// No dial before this.
     not_before: Option<Instant>,
@@ -82,7 +85,14 @@ impl Route {
     }
 
     fn new(node: Arc<Shared>, destination: Destination, over: Option<Mutex<Weak<Connection>>>) -> Arc<Self> {
-        let state = State { connection: None, before: None, failures: 0, not_before: None, retries: RETRIES_MAX };
+        let state = State {
+            connection: None,
+            before: None,
+            instead: None,
+            failures: 0,
+            not_before: None,
+            retries: RETRIES_MAX,
+        };
         Arc::new(Self { node, destination, over, state: Mutex::new(state), changed: Notify::new() })
     }
 
@@ -98,7 +108,7 @@ impl Route {
                 return Ok(connection);
             }
             if !self.destination.endpoints.is_empty() {
-                return self.node.route(self.destination.clone()).connection();
+                return self.instead().connection();
             }
             let text = "the connection that the reference came over is closed, and its node does not listen";
             return no(ErrorKind::Unreachable, text.into());
@@ -125,6 +135,11 @@ impl Route {
         let span = tracing::debug_span!("connection", id = connection.id, node = ?self.destination.node);
         self.node.runtime.spawn(dial.instrument(span));
         Ok(connection)
+    }
+
+    /// The route that dials where this one cannot.
+    fn instead(&self) -> Arc<Self> {
+        lock(&self.state).instead.get_or_insert_with(|| self.node.route(self.destination.clone())).clone()
     }
 
     /// A dial came to nothing.

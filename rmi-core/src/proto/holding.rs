@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::id::{LeaseId, ObjectId};
 use crate::limits::{self, Limits};
 use crate::proto::after::Cargo;
+use crate::proto::liveness::Patience;
 use crate::proto::session::{Phase, Session};
 use crate::wire::frame::Frame;
 use crate::wire::hello::LeaseOffer;
@@ -56,6 +57,12 @@ impl Holding {
         Ok(())
     }
 
+    /// A third of the lease is left for coming back when a loss is noticed by this patience: the last renewal that arrived
+    /// is a third of the lease old at most, and noticing takes another third.
+    fn patience(&self) -> Duration {
+        self.renewed.map_or(Duration::MAX, |_| self.granted / 6)
+    }
+
     fn own(&self) -> Duration {
         Duration::from_millis(self.offer.millis.into())
     }
@@ -101,6 +108,16 @@ impl Session {
                 WireReference::Sender { object, .. } => self.release(*object, 1),
                 WireReference::Other(other) => self.release(other.object, 1),
             }
+        }
+    }
+
+    /// How long the peer may be silent: less if we hold something of a short lease.
+    pub(super) fn patience(&self) -> Patience {
+        let (limits, most) = (&self.settings.limits, self.holding.patience());
+        Patience {
+            silence: limits.ping_after.min(most),
+            answer: limits.pong_timeout.min(most),
+            stall: limits.write_stall.min(most),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::{self, Limits};
+use crate::limits;
 
 /// What is due.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +13,17 @@ pub(super) enum Due {
     Silent(Duration),
     /// The peer left our bytes unread for this long.
     Stalled(Duration),
+}
+
+/// How long to wait for signs of life.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// The silence after which the peer is asked for one.
+    pub(super) silence: Duration,
+    /// The time for its answer.
+    pub(super) answer: Duration,
+    /// The time in which it must take something of what waits.
+    pub(super) stall: Duration,
 }
 
 #[derive(Debug)]
@@ -44,17 +55,17 @@ impl Liveness {
         self.stalled = (!flushed).then_some(now);
     }
 
-    pub(super) fn poll(&mut self, now: Instant, limits: &Limits) -> Due {
+    pub(super) fn poll(&mut self, now: Instant, patience: Patience) -> Due {
         if let Some(since) = self.stalled
-            && now.saturating_duration_since(since) >= limits.write_stall
+            && now.saturating_duration_since(since) >= patience.stall
         {
             return Due::Stalled(now.saturating_duration_since(since));
         }
         match self.pinged {
-            Some(at) if now.saturating_duration_since(at) >= limits.pong_timeout => {
+            Some(at) if now.saturating_duration_since(at) >= patience.answer => {
                 Due::Silent(now.saturating_duration_since(self.last_received))
             }
-            None if now.saturating_duration_since(self.last_received) >= limits.ping_after => {
+            None if now.saturating_duration_since(self.last_received) >= patience.silence => {
                 self.pinged = Some(now);
                 Due::Ping
             }
@@ -63,12 +74,12 @@ impl Liveness {
     }
 
     /// When [`poll`](Self::poll) has something to say at the earliest.
-    pub(super) fn next(&self, limits: &Limits) -> Instant {
+    pub(super) fn next(&self, patience: Patience) -> Instant {
         let silence = match self.pinged {
-            Some(at) => at + limits.pong_timeout,
-            None => self.last_received + limits.ping_after,
+            Some(at) => at + patience.answer,
+            None => self.last_received + patience.silence,
         };
-        self.stalled.map_or(silence, |since| silence.min(since + limits.write_stall))
+        self.stalled.map_or(silence, |since| silence.min(since + patience.stall))
     }
 
     /// Counts a control frame; `false` when the peer sends more than anybody needs.

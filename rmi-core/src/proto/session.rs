@@ -413,7 +413,7 @@ impl Session {
             self.close_with(code::TIMEOUT, &text, error);
             return;
         }
-        let text = match self.liveness.poll(now, &self.settings.limits) {
+        let text = match self.liveness.poll(now, self.patience()) {
             Due::Nothing => return,
             Due::Ping => {
                 self.push(&Frame::Ping(self.asked.sent));
@@ -454,7 +454,7 @@ impl Session {
         let own = match self.phase {
             Phase::Opening { until } => until,
             Phase::Open => {
-                let alive = self.liveness.next(&self.settings.limits);
+                let alive = self.liveness.next(self.patience());
                 self.holding.next().map_or(alive, |lease| lease.min(alive))
             }
             Phase::Closed(_) => return None,
