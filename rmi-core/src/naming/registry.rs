@@ -118,6 +118,11 @@ impl Registry {
         Err(NamingError::NoRegistry { tried: tried.join(" or "), reason: reasons.join("; ") })
     }
 
+    /// The node through which the registry is used.
+    pub(crate) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
     /// Where the registry was found.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {

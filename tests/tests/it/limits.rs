@@ -51,6 +51,7 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("STREAM_BATCH_ITEMS", "streaming: a_reader_that_grants_much_and_takes_nothing_holds_few_batches"),
     ("STREAM_BATCHES_UNDER_WAY", "streaming: a_reader_that_grants_much_and_takes_nothing_holds_few_batches"),
     ("STREAM_REFERENCE_BYTES", "streaming: references_in_items_count_in_the_window"),
+    ("SEMAPHORE_WAITING_MAX", "rmi-core: sync: those_who_wait_are_bounded"),
     ("frame_bytes_max", "a_frame_is_bounded"),
     ("body_bytes_max", "announced_bodies_are_bounded"),
     ("window_bytes", "announced_bodies_are_bounded"),
