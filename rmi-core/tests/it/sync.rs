@@ -300,7 +300,7 @@ struct Unreliable(AtomicU64);
 impl Tokens for Unreliable {
     fn next(&self) -> Result<u64, SyncError> {
         let number = self.0.fetch_add(1, Ordering::SeqCst);
-        if number % 2 == 0 { Ok(number) } else { Err(SyncError::Tokens("disk full".into())) }
+        if number.is_multiple_of(2) { Ok(number) } else { Err(SyncError::Tokens("disk full".into())) }
     }
 }
 
