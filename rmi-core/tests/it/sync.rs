@@ -10,7 +10,7 @@ use std::time::Duration;
 use rmi_core::limits::SEMAPHORE_WAITING_MAX;
 use rmi_core::sync::{Grant, LocalSemaphore, Mutex, Permit, Semaphore, SyncError, Tokens};
 use rmi_core::transport::Memory;
-use rmi_core::{CallOptions, ErrorKind, Node, ObjectRef, Proxy};
+use rmi_core::{CallOptions, ErrorKind, Executed, Node, ObjectRef, Proxy};
 use tokio::task::JoinHandle;
 
 /// A semaphore, seen from where it is.
@@ -19,7 +19,7 @@ fn local(permits: u32) -> Proxy<dyn Semaphore> {
 }
 
 struct Host {
-    _node: Node,
+    node: Node,
     memory: Arc<Memory>,
     reference: ObjectRef,
 }
@@ -28,7 +28,7 @@ async fn host(permits: u32) -> Host {
     let memory = Arc::new(Memory::new());
     let node = Node::builder().transport(memory.clone()).listen("mem:host").start().await.unwrap();
     let reference = node.export(&local(permits)).unwrap();
-    Host { _node: node, memory, reference }
+    Host { node, memory, reference }
 }
 
 impl Host {
@@ -256,6 +256,18 @@ async fn a_holder_that_goes_gives_back_what_it_had() {
     let next = second.acquire(2).await.unwrap();
     assert!(next.token > held.token);
     assert!(held.permit.check().await.is_err());
+}
+
+#[tokio::test]
+async fn the_permits_of_a_host_that_was_restarted_are_gone() {
+    let host = host(1).await;
+    let (_node, semaphore) = host.caller().await;
+    let held = semaphore.acquire(1).await.unwrap();
+    host.node.shutdown().await;
+    drop(host.node);
+    let _again = Node::builder().transport(host.memory.clone()).listen("mem:host").start().await.unwrap();
+    let Err(SyncError::Remote(error)) = held.permit.check().await else { panic!("the permit is still there") };
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Gone, Executed::No));
 }
 
 #[tokio::test(start_paused = true)]
