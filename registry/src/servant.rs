@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rmi_core::naming::{Binding, Claim, Lease, Name, Naming, NamingError, Page, Prefix, Renewed, Tags, Token, Watcher};
 use rmi_core::sync::Semaphores;
-use rmi_core::{CallContext, Endpoint, Node, NodeError, ObjectId, ObjectRef, Proxy, remote};
+use rmi_core::{CallContext, Endpoint, Limits, Node, NodeError, ObjectId, ObjectRef, Proxy, remote};
 
 use crate::leases::{LEASE, LEASES_MAX, Leases};
 use crate::semaphores::Named;
@@ -48,7 +48,8 @@ impl Running {
         Self::start_with(endpoints, store, LEASE).await
     }
 
-    /// Like [`start`](Self::start), with leases of another duration.
+    /// Like [`start`](Self::start), with leases of another duration: of hosts to their bindings, and of peers to what they
+    /// hold.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -59,7 +60,9 @@ impl Running {
         writer.read(|state| state.owners().for_each(|owner| leases.restore(owner, now)));
         let (gone, ended) = tokio::sync::mpsc::unbounded_channel();
         let (known, watching) = (leases.clone(), watchers.clone());
-        let builder = endpoints.iter().fold(Node::builder(), rmi_core::NodeBuilder::listen);
+        let mut limits = Limits::default();
+        limits.lease = lease;
+        let builder = endpoints.iter().fold(Node::builder().limits(limits), rmi_core::NodeBuilder::listen);
         let builder = builder.on_disconnect(move |peer, clean| {
             watching.remove(peer.connection);
             let tokens = if clean { known.goodbye(peer.connection) } else { Vec::new() };

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::process::{ExitCode, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use rmi_core::sync::{Grant, Permit, Semaphore, SyncError};
-use rmi_core::{CallOptions, ErrorKind, Proxy, Registry};
+use rmi_core::{CallOptions, ErrorKind, Registry};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,14 +14,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::command::Failure;
 use crate::command::output::{Output, escaped};
 use crate::config::seconds;
-use crate::leases::LEASE;
 
 /// Where the command finds its fencing token.
 const TOKEN_VARIABLE: &str = "RMI_LOCK_TOKEN";
 /// The longest wait that a deadline can say on the wire: 49 days.
 const FOREVER: Duration = Duration::from_millis(u32::MAX as u64);
-/// How often it is asked whether the permits are still ours.
-const PULSE: Duration = Duration::from_secs(1);
 /// The time to give the permits back; a registry that takes longer notices our end by itself.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -110,16 +107,16 @@ async fn run_holding(grant: &Grant, command: &[OsString]) -> Result<ExitCode, Fa
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     let mut child = start(command, grant.token)?;
-    let mut lost = std::pin::pin!(lost(&grant.permit));
+    let mut lost = std::pin::pin!(grant.permit.closed());
     loop {
         tokio::select! {
             ended = child.wait() => return ended.map(status).map_err(Failure::failed),
             _ = terminate.recv() => hand_on(&child, Signal::TERM),
             _ = interrupt.recv() => hand_on(&child, Signal::INT),
-            error = &mut lost => {
+            () = &mut lost => {
                 // Somebody else may hold them already: there is no time to be polite.
                 child.kill().await.map_err(Failure::failed)?;
-                return Err(Failure::with_status(LOST, format!("the command was killed, the lock is lost: {error}")));
+                return Err(Failure::with_status(LOST, "the command was killed: its lock is lost with the registry"));
             }
         }
     }
@@ -145,27 +142,4 @@ fn status(ended: ExitStatus) -> ExitCode {
     use std::os::unix::process::ExitStatusExt;
     let code = ended.code().or_else(|| ended.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
-}
-
-/// Waits until the permits are not ours any more, and says why.
-async fn lost(permit: &Proxy<dyn Permit>) -> SyncError {
-    let mut pulse = tokio::time::interval(PULSE);
-    let mut heard = Instant::now();
-    loop {
-        pulse.tick().await;
-        match permit.with(CallOptions::new().timeout(PULSE)).check().await {
-            Ok(()) => heard = Instant::now(),
-            // A registry that does not answer for that long has given them to others.
-            Err(error) if is_certain(&error) || heard.elapsed() > LEASE => return error,
-            Err(_) => {}
-        }
-    }
-}
-
-/// Whether the registry itself says that it knows nothing of the permits.
-fn is_certain(error: &SyncError) -> bool {
-    match error {
-        SyncError::Remote(error) => matches!(error.kind(), ErrorKind::NoSuchObject | ErrorKind::Gone),
-        _ => true,
-    }
 }

@@ -248,6 +248,20 @@ async fn those_who_wait_are_bounded() {
 }
 
 #[tokio::test]
+async fn dropping_the_last_remote_proxy_gives_back_what_was_taken() {
+    let host = host(2).await;
+    let ((_a, first), (_b, second)) = (host.caller().await, host.caller().await);
+    let held = first.acquire(2).await.unwrap();
+    let copy = held.permit.clone();
+    let (next, ()) = tokio::join!(second.acquire(2), async {
+        drop(held);
+        assert_eq!(copy.check().await, Ok(()));
+        drop(copy);
+    });
+    assert!(next.is_ok());
+}
+
+#[tokio::test]
 async fn a_holder_that_goes_gives_back_what_it_had() {
     let host = host(2).await;
     let ((first_node, first), (_second_node, second)) = (host.caller().await, host.caller().await);
