@@ -25,6 +25,12 @@ fn chat_is_heard() {
 }
 
 #[test]
+fn the_permit_of_a_killed_holder_goes_to_the_next() {
+    let line = last_line(env!("CARGO_BIN_EXE_semaphore"));
+    assert_eq!(line, "the permit of the process that was killed went to the next one, with a higher token");
+}
+
+#[test]
 fn the_tour_goes_to_its_end() {
     let line = last_line(env!("CARGO_BIN_EXE_tour"));
     assert!(line.contains("every process that was started has ended"), "{line}");

@@ -1,6 +1,7 @@
-//! Where things are by default.
+//! Where things are by default, and how options are read.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rmi_core::Endpoint;
 use rmi_core::naming::default_endpoints;
@@ -18,4 +19,13 @@ pub fn data() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("rmi/registry.redb"))
+}
+
+/// A number of seconds, which may have a fraction: `0.5`.
+///
+/// # Errors
+/// Not a number, negative, or too large.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
+    Duration::try_from_secs_f64(number).map_err(|error| format!("{text} seconds: {error}"))
 }

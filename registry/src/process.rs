@@ -1,6 +1,7 @@
 //! The registry as a process: its options, its signals, its end.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::store::{Durable, Memory};
 use crate::{Running, config};
@@ -29,6 +30,9 @@ pub struct Options {
     /// Keep nothing: bindings end with the process
     #[arg(long)]
     memory: bool,
+    /// How long what a host had outlives it when it says no goodbye
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = config::seconds)]
+    lease: Duration,
 }
 
 /// Serves until SIGTERM or SIGINT. Prints a line `listening on ENDPOINT` for each place.
@@ -40,11 +44,11 @@ pub async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let endpoints = if options.listen.is_empty() { config::endpoints() } else { options.listen };
     let running = if options.memory {
-        Running::start(&endpoints, Memory).await?
+        Running::start_with(&endpoints, Memory, options.lease).await?
     } else {
         let path = options.data.or_else(config::data);
         let path = path.ok_or("no state directory is known (HOME is not set); use --data or --memory")?;
-        let running = Running::start(&endpoints, Durable::open(&path)?).await?;
+        let running = Running::start_with(&endpoints, Durable::open(&path)?, options.lease).await?;
         tracing::info!(path = %path.display(), "bindings are kept");
         running
     };

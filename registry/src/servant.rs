@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rmi_core::naming::{Binding, Claim, Lease, Name, Naming, NamingError, Page, Prefix, Renewed, Tags, Token, Watcher};
-use rmi_core::{CallContext, Endpoint, Node, NodeError, ObjectId, ObjectRef, Proxy, remote};
+use rmi_core::sync::Semaphores;
+use rmi_core::{CallContext, Endpoint, Limits, Node, NodeError, ObjectId, ObjectRef, Proxy, remote};
 
 use crate::leases::{LEASE, LEASES_MAX, Leases};
+use crate::semaphores::Named;
 use crate::state::{State, Want, Wish, told};
 use crate::store::{Store, StoreError};
 use crate::watchers::{WATCHES_MAX, Watchers};
@@ -21,6 +23,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct Running {
     node: Node,
     writer: Writer,
+    semaphores: Arc<Named>,
     sweep: tokio::task::JoinHandle<()>,
 }
 
@@ -45,7 +48,8 @@ impl Running {
         Self::start_with(endpoints, store, LEASE).await
     }
 
-    /// Like [`start`](Self::start), with leases of another duration.
+    /// Like [`start`](Self::start), with leases of another duration: of hosts to their bindings, and of peers to what they
+    /// hold.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -56,7 +60,9 @@ impl Running {
         writer.read(|state| state.owners().for_each(|owner| leases.restore(owner, now)));
         let (gone, ended) = tokio::sync::mpsc::unbounded_channel();
         let (known, watching) = (leases.clone(), watchers.clone());
-        let builder = endpoints.iter().fold(Node::builder(), rmi_core::NodeBuilder::listen);
+        let mut limits = Limits::default();
+        limits.lease = lease;
+        let builder = endpoints.iter().fold(Node::builder().limits(limits), rmi_core::NodeBuilder::listen);
         let builder = builder.on_disconnect(move |peer, clean| {
             watching.remove(peer.connection);
             let tokens = if clean { known.goodbye(peer.connection) } else { Vec::new() };
@@ -67,9 +73,11 @@ impl Running {
         });
         let servant = Servant { writer: writer.clone(), leases: leases.clone(), watchers };
         let builder = builder.export_at(ObjectId::REGISTRY, &Proxy::<dyn Naming>::new(servant));
-        let node = builder.start().await?;
+        let semaphores = Arc::new(Named::new(writer.clone()));
+        let found = Proxy::<dyn Semaphores>::from_arc(semaphores.clone());
+        let node = builder.export_at(ObjectId::SEMAPHORES, &found).start().await?;
         let sweep = tokio::spawn(sweep(writer.clone(), leases, ended));
-        Ok(Self { node, writer, sweep })
+        Ok(Self { node, writer, semaphores, sweep })
     }
 
     /// Where it listens.
@@ -80,10 +88,13 @@ impl Running {
 
     /// Finishes accepted calls, says goodbye and closes the store.
     pub async fn shutdown(self) {
+        // Who waits for a permit would wait on while accepted calls are finished.
+        self.semaphores.close();
         self.node.shutdown().await;
         self.sweep.abort();
         // The aborted task holds the store until it is gone.
         let _ = self.sweep.await;
+        drop(self.semaphores);
         self.writer.finish().await;
     }
 }

@@ -22,6 +22,8 @@ pub enum Wish {
     Unbind(Name, Option<u64>),
     /// None of the bindings that live by these leases.
     End(Vec<Token>),
+    /// So many more fencing tokens.
+    Tokens(u64),
 }
 
 /// A binding that somebody wants.
@@ -41,6 +43,7 @@ pub struct Want {
 #[derive(Debug, Default)]
 pub struct State {
     revision: u64,
+    tokens: u64,
     bindings: BTreeMap<Name, Stored>,
     /// How many bindings live by each lease.
     owners: HashMap<Token, usize>,
@@ -50,7 +53,7 @@ impl State {
     /// What a store held.
     #[must_use]
     pub fn new(loaded: Loaded) -> Self {
-        let mut state = Self { revision: loaded.revision, ..Self::default() };
+        let mut state = Self { revision: loaded.revision, tokens: loaded.tokens, ..Self::default() };
         for (name, stored) in loaded.bindings {
             state.apply(&Write::Put(name, stored));
         }
@@ -61,6 +64,12 @@ impl State {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The largest fencing token that may be given.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.tokens
     }
 
     /// The leases that bindings live by.
@@ -117,6 +126,7 @@ impl State {
                 let ended = self.bindings.iter().filter(|(_, stored)| owners.contains(&stored.owner));
                 Ok(ended.map(|(name, _)| Write::Remove(name.clone())).collect())
             }
+            Wish::Tokens(count) => Ok(vec![Write::Tokens(self.tokens.saturating_add(*count))]),
         }
     }
 
@@ -153,6 +163,10 @@ impl State {
             Write::Remove(name) => {
                 self.revision += 1;
                 self.bindings.remove(name)
+            }
+            Write::Tokens(last) => {
+                self.tokens = *last;
+                None
             }
         };
         if let Some(before) = before

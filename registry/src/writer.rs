@@ -34,7 +34,7 @@ impl Writer {
     /// Reads the store and starts the thread. It ends when the last clone is dropped.
     pub(crate) fn start(mut store: impl Store, watchers: Arc<Watchers>) -> Result<Self, StoreError> {
         let loaded = store.load()?;
-        let working = State::new(crate::store::Loaded { revision: loaded.revision, bindings: loaded.bindings.clone() });
+        let working = State::new(loaded.clone());
         let stored = Arc::new(RwLock::new(State::new(loaded)));
         let (wishes, waiting) = mpsc::channel(WAITING_MAX);
         let mut work = Work { store: Box::new(store), working, stored: stored.clone(), watchers };
@@ -117,8 +117,8 @@ impl Work {
         for Asked { wish, answer } in batch {
             let decided = self.working.decide(&wish).map(|decided| {
                 for write in decided {
-                    let (Write::Put(name, _) | Write::Remove(name)) = &write;
-                    before.push((name.clone(), self.working.get(name).cloned()));
+                    let name = write.name().cloned();
+                    before.extend(name.map(|name| (name.clone(), self.working.get(&name).cloned())));
                     let revision = self.working.apply(&write);
                     writes.push((revision, write));
                 }
@@ -151,6 +151,7 @@ impl Work {
             let (name, change) = match write {
                 Write::Put(name, stored) => (name, Change::Bound(told(name, stored, true))),
                 Write::Remove(name) => (name, Change::Unbound),
+                Write::Tokens(_) => continue,
             };
             // Under the lock, so that a watch that begins knows which changes it is told.
             self.watchers.tell(&Event::new(*revision, name.clone(), change));

@@ -77,6 +77,8 @@ impl NodeId {
 impl ObjectId {
     /// The registry's own object, the same on every node that serves one.
     pub const REGISTRY: Self = Self::from_bytes(*b"rmi-core.naming\0");
+    /// The object through which a registry's semaphores are found, the same on every registry.
+    pub const SEMAPHORES: Self = Self::from_bytes(*b"rmi-core.sync\0\0\0");
 }
 
 /// An interface on the wire: the hash of its name. Protocol §6.

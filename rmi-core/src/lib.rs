@@ -32,7 +32,8 @@
 //! # }
 //! ```
 //!
-//! The bounds on what a peer can do are in [`limits`], the ways between processes in [`transport`], names in [`naming`].
+//! The bounds on what a peer can do are in [`limits`], the ways between processes in [`transport`], names in [`naming`],
+//! semaphores in [`sync`].
 
 // `#[remote]` writes `::rmi_core`, also in this crate.
 extern crate self as rmi_core;
@@ -55,6 +56,7 @@ mod proxy;
 mod reference;
 mod security;
 pub mod streaming;
+pub mod sync;
 pub mod transport;
 mod wire;
 

@@ -62,6 +62,9 @@ pub const ATTEMPTS_MAX: u32 = 3;
 pub const CONTROL_FRAMES_PER_SECOND_MAX: u32 = 20_000;
 /// The most methods called on objects that do not exist before the peer is taken for a guesser; fills again at 1/s.
 pub const UNKNOWN_OBJECTS_MAX: u32 = 10_000;
+/// The most callers that may wait for one semaphore, of all peers together. Bounds what a crowd that never gets its turn
+/// makes the host remember.
+pub const SEMAPHORE_WAITING_MAX: usize = 10_000;
 
 /// The items that a stream's reader lets come before it has read them, unless it says otherwise.
 pub const STREAM_WINDOW_ITEMS: u32 = 1024;

@@ -9,7 +9,7 @@ use rmi_registry::command::{self, Options};
 async fn main() -> ExitCode {
     let options = Options::parse();
     match command::run(options).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(failure) => {
             eprintln!("rmi: {failure}");
             failure.code()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use rmi_core::naming::NamingError;
+use rmi_core::sync::SyncError;
 
 use crate::command::output::escaped;
 
@@ -23,7 +24,12 @@ impl Failure {
         Self { status: 1, text: error.to_string() }
     }
 
-    /// The exit status: 1 not found or failed, 2 wrong usage, 3 no registry.
+    /// With a status of its own.
+    pub(super) fn with_status(status: u8, text: impl Into<String>) -> Self {
+        Self { status, text: text.into() }
+    }
+
+    /// The exit status: 1 not found or failed, 2 wrong usage, 3 no registry, and those of running a command from 124 on.
     #[must_use]
     pub fn code(&self) -> ExitCode {
         self.status.into()
@@ -37,6 +43,16 @@ impl fmt::Display for Failure {
             f.write_str("\nStart one with `rmi-registry`, or name another with --registry or RMI_REGISTRY.")?;
         }
         Ok(())
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Self {
+        let status = match &error {
+            SyncError::Name(_) | SyncError::NoPermits | SyncError::TooMany { .. } => 2,
+            _ => 1,
+        };
+        Self { status, text: error.to_string() }
     }
 }
 

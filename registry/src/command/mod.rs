@@ -1,8 +1,11 @@
 //! The `rmi` command: what is in a registry, for people and for scripts.
 
 mod failure;
+mod hold;
 mod output;
 mod ping;
+
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -18,8 +21,12 @@ const EXAMPLES: &str = "Examples:
   rmi lookup bank/main           the reference, to be used with describe or in a program
   rmi watch bank                 changes under bank, until interrupted
   rmi ping bank/main             the latency to the object's node
+  rmi lock backup -- pg_dump     run a command while nobody else has the lock
+  rmi sem gpu --permits 4 -- train.sh    at most four at a time
 
-Exit status: 0 done, 1 not found or failed, 2 wrong usage, 3 no registry answers.";
+Exit status: 0 done, 1 not found or failed, 2 wrong usage, 3 no registry answers. lock and sem return that of their
+command (128 and the signal if it was killed by one), or 124 not obtained in time, 125 lost while the command ran,
+126 the command cannot be run, 127 it is not found.";
 
 /// Looks into a registry of remote objects.
 #[derive(Parser)]
@@ -78,6 +85,10 @@ enum Action {
         #[arg(long, default_value_t = 10)]
         count: u32,
     },
+    /// Run a command while holding a lock, with its fencing token in RMI_LOCK_TOKEN
+    Lock(hold::Lock),
+    /// Run a command while holding permits of a semaphore; without a command, print how many are available
+    Sem(hold::Sem),
     /// Print a script that completes this command in a shell
     Completions {
         /// The shell
@@ -85,20 +96,20 @@ enum Action {
     },
 }
 
-/// Does what the options say.
+/// Does what the options say, and returns the status of the command that was run, if one was.
 ///
 /// # Errors
 /// What went wrong, with the exit status that stands for it.
-pub async fn run(options: Options) -> Result<(), Failure> {
+pub async fn run(options: Options) -> Result<ExitCode, Failure> {
     let output = Output { json: options.json };
     match options.action {
         Action::Completions { shell } => {
             clap_complete::generate(shell, &mut Options::command(), "rmi", &mut std::io::stdout());
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         Action::Describe { subject } if subject.starts_with("rmi:") => {
             let reference: ObjectRef = subject.parse().map_err(|error| Failure::usage(format!("{error}")))?;
-            return output.reference(&reference);
+            return output.reference(&reference).map(|()| ExitCode::SUCCESS);
         }
         _ => {}
     }
@@ -113,7 +124,16 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     result
 }
 
-async fn act(action: Action, node: &Node, registry: &Registry, output: Output) -> Result<(), Failure> {
+async fn act(action: Action, node: &Node, registry: &Registry, output: Output) -> Result<ExitCode, Failure> {
+    match action {
+        Action::Lock(lock) => lock.run(registry).await,
+        Action::Sem(sem) => sem.run(registry, output).await,
+        other => look(other, node, registry, output).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// What looks into the registry, and whose status says only whether it could be done.
+async fn look(action: Action, node: &Node, registry: &Registry, output: Output) -> Result<(), Failure> {
     match action {
         Action::List { prefix } => output.bindings(&registry.list(&prefix).await?),
         Action::Lookup { name } => output.lookup(&registry.resolve(&name).await?),
@@ -124,7 +144,7 @@ async fn act(action: Action, node: &Node, registry: &Registry, output: Output) -
         }
         Action::Watch { prefix, count } => watch(registry, &prefix, count, output).await,
         Action::Ping { name, count } => ping::ping(node, registry, name, count, output).await,
-        Action::Completions { .. } => Ok(()),
+        Action::Completions { .. } | Action::Lock(_) | Action::Sem(_) => Ok(()),
     }
 }
 

@@ -79,6 +79,12 @@ impl Output {
         })
     }
 
+    pub(super) fn semaphore(self, name: &str, permits: u32, available: u32) -> Result<(), Failure> {
+        self.line(&json!({ "name": name, "permits": permits, "available": available }), || {
+            format!("{}: {available} of {permits} available", escaped(name))
+        })
+    }
+
     pub(super) fn watching(self, revision: u64) -> Result<(), Failure> {
         self.line(&json!({ "watching": true, "revision": revision }), || format!("watching from revision {revision}"))
     }

@@ -10,9 +10,10 @@ use crate::store::{Loaded, Store, StoreError, Stored, Write};
 
 /// Name to binding, as MessagePack.
 const BINDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bindings");
-/// Numbers about the whole: the revision, and the format.
+/// Numbers about the whole: the revision, the fencing tokens that may have been given, and the format.
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const REVISION: &str = "revision";
+const TOKENS: &str = "tokens";
 const FORMAT: &str = "format";
 const FORMAT_NOW: u64 = 1;
 
@@ -61,7 +62,7 @@ impl Durable {
             let reason = format!("format {format} is newer than {FORMAT_NOW}, which this registry writes");
             return Err(StoreError::File { path: self.path.display().to_string(), reason });
         }
-        self.apply_inner(None, &[]).map_err(|error| file(&self.path, error))
+        self.apply_inner(&[], &[]).map_err(|error| file(&self.path, error))
     }
 
     fn number(&self, key: &str) -> Result<u64, StoreError> {
@@ -76,15 +77,15 @@ impl Durable {
         read().map_err(|error| file(&self.path, error))
     }
 
-    fn apply_inner(&self, revision: Option<u64>, writes: &[(&str, Option<Vec<u8>>)]) -> Result<(), redb::Error> {
+    fn apply_inner(&self, counts: &[(&str, u64)], writes: &[(&str, Option<Vec<u8>>)]) -> Result<(), redb::Error> {
         let mut transaction = self.opened()?.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         transaction.set_two_phase_commit(true);
         {
             let mut numbers = transaction.open_table(NUMBERS)?;
             numbers.insert(FORMAT, FORMAT_NOW)?;
-            if let Some(revision) = revision {
-                numbers.insert(REVISION, revision)?;
+            for (key, count) in counts {
+                numbers.insert(key, count)?;
             }
             let mut bindings = transaction.open_table(BINDINGS)?;
             for (name, value) in writes {
@@ -105,7 +106,7 @@ fn file(path: &Path, error: impl std::fmt::Display) -> StoreError {
 
 impl Store for Durable {
     fn load(&mut self) -> Result<Loaded, StoreError> {
-        let revision = self.number(REVISION)?;
+        let (revision, tokens) = (self.number(REVISION)?, self.number(TOKENS)?);
         let read = || -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
             let transaction = self.opened()?.begin_read()?;
             let table = transaction.open_table(BINDINGS)?;
@@ -118,21 +119,23 @@ impl Store for Durable {
         };
         let entries = read().map_err(|error| file(&self.path, error))?;
         let bindings = entries.into_iter().map(|(name, value)| self.entry(&name, &value)).collect::<Result<_, _>>()?;
-        Ok(Loaded { revision, bindings })
+        Ok(Loaded { revision, tokens, bindings })
     }
 
     fn apply(&mut self, revision: u64, writes: &[Write]) -> Result<(), StoreError> {
         let path = self.path.clone();
         let encode = |stored: &Stored| rmp_serde::to_vec_named(stored).map_err(|error| file(&path, error));
+        let mut counts = vec![(REVISION, revision)];
         let mut encoded = Vec::with_capacity(writes.len());
         for write in writes {
-            encoded.push(match write {
-                Write::Put(name, stored) => (name.as_str(), Some(encode(stored)?)),
-                Write::Remove(name) => (name.as_str(), None),
-            });
+            match write {
+                Write::Put(name, stored) => encoded.push((name.as_str(), Some(encode(stored)?))),
+                Write::Remove(name) => encoded.push((name.as_str(), None)),
+                Write::Tokens(last) => counts.push((TOKENS, *last)),
+            }
         }
         self.reopen()?;
-        let applied = self.apply_inner(Some(revision), &encoded);
+        let applied = self.apply_inner(&counts, &encoded);
         if applied.is_err() {
             self.database = None;
         }

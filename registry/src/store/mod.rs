@@ -30,13 +30,28 @@ pub enum Write {
     Put(Name, Stored),
     /// The name is free.
     Remove(Name),
+    /// Fencing tokens up to this one may have been given.
+    Tokens(u64),
+}
+
+impl Write {
+    /// The name that it changes.
+    #[must_use]
+    pub fn name(&self) -> Option<&Name> {
+        match self {
+            Self::Put(name, _) | Self::Remove(name) => Some(name),
+            Self::Tokens(_) => None,
+        }
+    }
 }
 
 /// What a store held when it was opened.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Loaded {
     /// The number of the last change, whether or not its binding is still there.
     pub revision: u64,
+    /// The largest fencing token that may have been given.
+    pub tokens: u64,
     /// The bindings.
     pub bindings: Vec<(Name, Stored)>,
 }

@@ -3,6 +3,8 @@
 mod command;
 mod durability;
 mod groups;
+mod holding;
 mod naming;
 mod process;
+mod semaphores;
 mod state;

@@ -15,8 +15,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a registry that keeps its bindings in `data`, on a free port or where it is told, and waits until it listens.
     pub(crate) async fn start(data: &Path, listen: &str) -> Self {
+        Self::start_with(data, listen, "60").await
+    }
+
+    /// Like [`start`](Self::start), with leases of so many seconds.
+    pub(crate) async fn start_with(data: &Path, listen: &str, lease: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rmi-registry"))
-            .args(["--listen", listen, "--data"])
+            .args(["--lease", lease, "--listen", listen, "--data"])
             .arg(data)
             .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())

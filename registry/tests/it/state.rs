@@ -18,6 +18,7 @@ enum Step {
     Rebind(u8, u8),
     Unbind(u8),
     End(u8),
+    Tokens(u8),
     Reopen,
 }
 
@@ -27,6 +28,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..6u8, 0..3u8).prop_map(|(name, owner)| Step::Rebind(name, owner)),
         2 => (0..6u8).prop_map(Step::Unbind),
         1 => (0..3u8).prop_map(Step::End),
+        1 => (1..9u8).prop_map(Step::Tokens),
         1 => Just(Step::Reopen),
     ]
 }
@@ -46,7 +48,7 @@ proptest! {
         let mut store = Durable::open(&path).unwrap();
         let mut state = State::new(store.load().unwrap());
         let mut model: BTreeMap<Name, (u64, usize)> = BTreeMap::new();
-        let mut last = 0;
+        let (mut last, mut tokens) = (0, 0);
         for step in steps {
             let want = |number: u8, owner: u8| Want {
                 owner: owners[usize::from(owner)],
@@ -59,11 +61,15 @@ proptest! {
                 Step::Rebind(number, owner) => Wish::Rebind(want(*number, *owner), None),
                 Step::Unbind(number) => Wish::Unbind(name(*number), None),
                 Step::End(owner) => Wish::End(vec![owners[usize::from(*owner)]]),
+                Step::Tokens(count) => {
+                    tokens += u64::from(*count);
+                    Wish::Tokens(u64::from(*count))
+                }
                 Step::Reopen => {
                     drop(store);
                     store = Durable::open(&path).unwrap();
                     state = State::new(store.load().unwrap());
-                    prop_assert_eq!(state.revision(), last);
+                    prop_assert_eq!((state.revision(), state.tokens()), (last, tokens));
                     continue;
                 }
             };
@@ -71,7 +77,7 @@ proptest! {
                 Ok(writes) => {
                     for write in &writes {
                         let revision = state.apply(write);
-                        prop_assert!(revision > last);
+                        prop_assert!(revision > last || matches!(write, Write::Tokens(_)));
                         last = revision;
                         match write {
                             Write::Put(name, stored) => {
@@ -81,6 +87,7 @@ proptest! {
                                 model.insert(name.clone(), (revision, owner));
                             }
                             Write::Remove(name) => prop_assert!(model.remove(name).is_some()),
+                            Write::Tokens(reserved) => prop_assert_eq!((*reserved, revision), (tokens, state.revision())),
                         }
                     }
                     if let Step::End(owner) = step {

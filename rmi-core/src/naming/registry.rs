@@ -118,6 +118,11 @@ impl Registry {
         Err(NamingError::NoRegistry { tried: tried.join(" or "), reason: reasons.join("; ") })
     }
 
+    /// The node through which the registry is used.
+    pub(crate) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
     /// Where the registry was found.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -286,10 +291,6 @@ impl Registry {
             Some(lease) => self.0.naming.leave(lease.token).await,
             None => Ok(()),
         }
-    }
-
-    pub(super) fn node(&self) -> &Node {
-        &self.0.node
     }
 
     pub(super) fn naming(&self) -> &Proxy<dyn Naming> {

@@ -1,6 +1,7 @@
-//! What `#[remote]` makes of traits, through the public API.
+//! What `#[remote]` makes of traits, and what is built on it, through the public API.
 
 mod calls;
 mod collection;
 mod streaming;
+mod sync;
 mod ui;
