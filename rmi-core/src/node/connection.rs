@@ -182,19 +182,12 @@ impl Connection {
     }
 
     /// Remembers the peer's hello.
-    pub(super) fn opened(self: &Arc<Self>, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) {
-        let node = peer.node;
+    pub(super) fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) {
         // A session says hello once; a second one is a violation that ends it before it comes here.
         let _ = self.known.set(Known { peer: Arc::new(peer), endpoints, lease });
         self.end_handshake();
-        if let Some(route) = self.dialled()
-            && let Some(before) = route.reached()
-        {
-            match before.peer() {
-                Some(peer) if peer.node == node => self.continue_from(&before),
-                // The node that answers is another one: nothing of the old one is left.
-                _ => before.lose_all(),
-            }
+        if let Some(route) = self.dialled() {
+            route.reached();
         }
         self.tell();
     }
@@ -250,7 +243,7 @@ impl Connection {
     }
 
     /// Ends what belongs to the connection: calls that somebody waits for, and held objects.
-    pub(super) fn ended(self: &Arc<Self>) {
+    pub(super) fn ended(&self) {
         self.end_handshake();
         self.missed();
         let running: Vec<Running> = lock(&self.running).drain().map(|(_, running)| running).collect();
@@ -261,11 +254,7 @@ impl Connection {
                 running.task.abort();
             }
         }
-        if self.is_lost() {
-            if let Some(route) = self.dialled() {
-                route.lost(self);
-            }
-        } else {
+        if !self.is_lost() {
             self.node.table.close(self.id, self.lease);
             self.lose_all();
         }

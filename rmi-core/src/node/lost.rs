@@ -37,7 +37,8 @@ pub(super) async fn outlive(connection: Arc<Connection>) {
     let theirs = async {
         let continued = connection.until(|| !node.table.holds(connection.id));
         let _ = timeout_at(until.theirs.into(), continued).await;
-        node.table.close(connection.id, connection.lease);
+        // The lease stays known: the peer names it to go on, although it holds nothing itself.
+        node.table.empty(connection.id);
     };
     let ours = async {
         let moved = connection.until(|| !connection.holds_anything());
@@ -66,8 +67,12 @@ async fn dial_again(connection: &Arc<Connection>) {
     while connection.is_dialled() && (connection.holds_anything() || node.table.holds(connection.id)) {
         let Ok(next) = route.connection() else { return };
         next.until(|| next.peer().is_some() || next.is_over()).await;
-        if next.peer().is_some() {
-            // Its peer now goes on with what it held, or turned out to be another node.
+        if let (Some(now), Some(before)) = (next.peer(), connection.peer()) {
+            if now.node != before.node {
+                // Of the node that answered before nothing is left.
+                return connection.lose_all();
+            }
+            next.continue_from(connection);
             connection.until(|| !connection.holds_anything() && !node.table.holds(connection.id)).await;
             return;
         }

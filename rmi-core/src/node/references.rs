@@ -198,10 +198,11 @@ impl Connection {
 
     /// Enters a claim for the object, unless another reference to it is held here: then that one is returned.
     pub(super) fn ask_for(&self, object: &Arc<RemoteObject>) -> Option<Arc<RemoteObject>> {
-        let mut imports = lock(&self.imports);
-        let known = imports.get(object.reference_id()).and_then(Weak::upgrade);
+        let known = lock(&self.imports).get(object.reference_id()).and_then(Weak::upgrade);
+        // What a peer introduces under an id of its own is another object.
+        let known = known.filter(|known| known.is(object.address()));
         if known.is_none() {
-            imports.asked(object.reference_id(), Arc::downgrade(object));
+            lock(&self.imports).asked(object.reference_id(), Arc::downgrade(object));
         }
         known
     }
@@ -249,17 +250,14 @@ impl Connection {
     /// Goes on with what we held over `before`, whose peer is the same node.
     pub(super) fn continue_from(self: &Arc<Self>, before: &Arc<Self>) {
         let Some(lease) = before.peer_lease() else { return };
-        let held: Vec<_> =
-            lock(&before.imports).take().into_iter().filter_map(|(id, object)| Some((id, object.upgrade()?))).collect();
-        for (id, object) in &held {
-            object.moved(before, self);
-            lock(&self.imports).asked(*id, Arc::downgrade(object));
-        }
-        let objects: Vec<_> = held.iter().map(|(id, _)| *id).collect();
+        let held = lock(&before.imports).take();
+        let held: Vec<_> = held.into_iter().filter_map(|(_, object)| object.upgrade()).collect();
+        let move_one = |object: &Arc<RemoteObject>| object.moved(before, self).then(|| object.reference_id());
+        let objects: Vec<_> = held.iter().filter_map(move_one).collect();
         tracing::debug!(objects = objects.len(), before = before.id, "going on after a lost connection");
         self.locked(|session| {
-            session.set_holding(!objects.is_empty());
             session.claim(Claim { continues: Some(lease), last: true, objects });
+            session.set_holding(self.holds_anything());
         });
         before.tell();
     }

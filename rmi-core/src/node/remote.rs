@@ -76,6 +76,10 @@ impl RemoteObject {
         self.reference.object
     }
 
+    pub(super) fn address(&self) -> &ObjectRef {
+        &self.reference
+    }
+
     /// The node that must answer, if it is known.
     pub(super) fn owner(&self) -> Option<NodeId> {
         Some(self.reference.node).filter(|node| *node != NodeId::UNKNOWN)
@@ -125,16 +129,19 @@ impl RemoteObject {
         lock(&self.at).introducer.as_ref().is_some_and(|introducer| std::ptr::eq(introducer.over.as_ptr(), connection))
     }
 
-    /// Held over another connection from here on.
-    pub(super) fn moved(&self, from: &Arc<Connection>, to: &Arc<Connection>) {
+    /// Held over another connection from here on; says whether to claim it there.
+    pub(super) fn moved(self: &Arc<Self>, from: &Arc<Connection>, to: &Arc<Connection>) -> bool {
         let mut at = lock(&self.at);
+        at.twin = to.ask_for(self);
+        let over = if at.twin.is_none() { Arc::downgrade(to) } else { Weak::new() };
         let is_from = |over: &Weak<Connection>| std::ptr::eq(over.as_ptr(), Arc::as_ptr(from));
         if is_from(&at.owner) {
-            at.owner = Arc::downgrade(to);
+            at.owner = over.clone();
         }
         if let Some(introducer) = at.introducer.as_mut().filter(|introducer| is_from(&introducer.over)) {
-            introducer.over = Arc::downgrade(to);
+            introducer.over = over;
         }
+        at.twin.is_none()
     }
 
     /// What came of asking over `connection`.

@@ -49,8 +49,6 @@ pub(crate) struct Route {
 
 struct State {
     connection: Option<Arc<Connection>>,
-    /// The connection that was lost, until another one opens.
-    before: Option<Arc<Connection>>,
     /// The route that is taken when the connection that the references came over is gone. Held, or it would close what it
     /// has just dialled.
     instead: Option<Arc<Route>>,
@@ -85,14 +83,7 @@ impl Route {
     }
 
     fn new(node: Arc<Shared>, destination: Destination, over: Option<Mutex<Weak<Connection>>>) -> Arc<Self> {
-        let state = State {
-            connection: None,
-            before: None,
-            instead: None,
-            failures: 0,
-            not_before: None,
-            retries: RETRIES_MAX,
-        };
+        let state = State { connection: None, instead: None, failures: 0, not_before: None, retries: RETRIES_MAX };
         Arc::new(Self { node, destination, over, state: Mutex::new(state), changed: Notify::new() })
     }
 
@@ -127,10 +118,7 @@ impl Route {
             self.node.clone(),
             Some(Dialler { route: Arc::downgrade(self), destination: self.destination.clone() }),
         );
-        let before = state.connection.replace(connection.clone());
-        if let Some(before) = before.filter(|before| before.is_lost()) {
-            state.before = Some(before);
-        }
+        state.connection = Some(connection.clone());
         let dial = driver::dial(connection.clone(), self.destination.endpoints.clone(), state.not_before.take());
         let span = tracing::debug_span!("connection", id = connection.id, node = ?self.destination.node);
         self.node.runtime.spawn(dial.instrument(span));
@@ -149,31 +137,15 @@ impl Route {
         state.not_before = Some(now() + jitter(pause_bound(state.failures)));
     }
 
-    /// A node answered. Returns the connection that was lost before, if what it held waits to go on.
-    pub(super) fn reached(&self) -> Option<Arc<Connection>> {
+    /// A node answered.
+    pub(super) fn reached(&self) {
         let mut state = lock(&self.state);
         (state.failures, state.not_before) = (0, None);
-        state.before.take()
-    }
-
-    /// Contact over this connection was lost.
-    pub(super) fn lost(&self, connection: &Arc<Connection>) {
-        let mut state = lock(&self.state);
-        if state.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
-            state.before = state.connection.take();
-        }
     }
 
     /// Takes the place of a route to the same place that has gone, with its connection.
     pub(super) fn adopt(&self, connection: &Arc<Connection>) {
-        let mut state = lock(&self.state);
-        if state.connection.is_some() || state.before.is_some() {
-            return;
-        }
-        match connection.is_lost() {
-            true => state.before = Some(connection.clone()),
-            false => state.connection = Some(connection.clone()),
-        }
+        lock(&self.state).connection.get_or_insert_with(|| connection.clone());
     }
 
     /// The references of this route lead over another connection from here on.

@@ -186,18 +186,32 @@ impl ObjectTable {
         leases.connections.insert(lease, connection);
     }
 
-    /// A lease ends, and with it all that it held. What nobody else holds is dropped.
+    /// A lease ends, and with it all that it held.
     pub(crate) fn close(&self, connection: u64, lease: LeaseId) {
-        let mut dropped = Dropped::default();
-        {
+        let dropped = {
             let mut leases = self.leases();
             leases.connections.remove(&lease);
-            let ended = leases.granted.remove(&connection);
-            for (id, way) in ended.into_iter().flat_map(Lease::end) {
-                self.ended(id, way, &mut dropped);
-            }
-        }
+            self.all_of(leases.granted.remove(&connection))
+        };
         drop(dropped);
+    }
+
+    /// A lease holds nothing any more. What nobody else holds is dropped.
+    pub(crate) fn empty(&self, connection: u64) {
+        let dropped = {
+            let mut leases = self.leases();
+            self.all_of(leases.granted.get_mut(&connection).map(std::mem::take))
+        };
+        drop(dropped);
+    }
+
+    /// Ends what a lease held; called under the lock.
+    fn all_of(&self, lease: Option<Lease<Arc<dyn Invoke>>>) -> Dropped {
+        let mut dropped = Dropped::default();
+        for (id, way) in lease.into_iter().flat_map(Lease::end) {
+            self.ended(id, way, &mut dropped);
+        }
+        dropped
     }
 
     /// Holds an object for the connection's peer, in a frame that waits to be sent.
