@@ -31,6 +31,11 @@ fn the_permit_of_a_killed_holder_goes_to_the_next() {
 }
 
 #[test]
+fn the_walk_takes_one_round_trip() {
+    assert_eq!(last_line(env!("CARGO_BIN_EXE_walk")), "5 calls took one round trip");
+}
+
+#[test]
 fn the_tour_goes_to_its_end() {
     let line = last_line(env!("CARGO_BIN_EXE_tour"));
     assert!(line.contains("every process that was started has ended"), "{line}");

@@ -101,6 +101,8 @@ kinds! {
     Misuse = 7, Caller;
     /// The call was cancelled.
     Cancelled = 8, Caller;
+    /// The call that promised the object came to something else: an error of its own, or no reference.
+    PromiseBroken = 9, Caller;
     /// The servant panicked.
     Panicked = 20, Servant;
     /// The result cannot be encoded.

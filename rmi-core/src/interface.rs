@@ -111,6 +111,8 @@ pub struct Method {
     pub oneway: bool,
     /// Runs in a task of its own from the start, not on the task that reads the connection.
     pub spawn: bool,
+    /// Returns `Result<Proxy<_>, _>`: its result can be promised, see [`Proxy::pipelined`](crate::Proxy::pipelined).
+    pub promises: bool,
     /// The deadline of a call that sets none.
     pub timeout: Option<Duration>,
 }
@@ -120,7 +122,7 @@ impl Method {
     #[must_use]
     pub const fn new(interface: &'static str, name: &'static str, arguments: &'static [&'static str]) -> Self {
         let id = MethodId { interface: InterfaceId(hash(interface)), method: hash(name) };
-        Self { name, id, arguments, idempotent: false, oneway: false, spawn: false, timeout: None }
+        Self { name, id, arguments, idempotent: false, oneway: false, spawn: false, promises: false, timeout: None }
     }
 }
 

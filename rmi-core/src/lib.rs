@@ -62,8 +62,8 @@ mod wire;
 
 pub use bytes::Bytes;
 pub use call::{
-    Call, CallContext, CallOptions, Dispatch, Dispatched, Incoming, Invocation, Invoke, Outcome, Reply, Status, Target,
-    Watching,
+    Call, CallContext, CallOptions, Dispatch, Dispatched, Incoming, Invocation, Invoke, Outcome, Promised, Reply,
+    Status, Target, Watching,
 };
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, Executed, Fault, RemoteError};

@@ -66,6 +66,10 @@ pub const UNKNOWN_OBJECTS_MAX: u32 = 10_000;
 /// makes the host remember.
 pub const SEMAPHORE_WAITING_MAX: usize = 10_000;
 
+/// The most promises that a caller may have at a node and not have let go of: four times the calls that may be under way by
+/// default, as those whose call was answered may still be named. A caller with more makes ordinary calls.
+pub const PROMISES_PER_SESSION_MAX: usize = 4096;
+
 /// The items that a stream's reader lets come before it has read them, unless it says otherwise.
 pub const STREAM_WINDOW_ITEMS: u32 = 1024;
 /// The bytes that a stream's reader lets come before it has read them, unless it says otherwise.

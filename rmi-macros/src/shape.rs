@@ -113,6 +113,11 @@ pub(crate) fn ok_type(ty: &Type) -> Option<&Type> {
     argument_of(ty, None)
 }
 
+/// Whether this is a result whose value is one `Proxy`, and nothing around it.
+pub(crate) fn promises_object(output: &Type) -> bool {
+    ok_type(output).is_some_and(|value| argument_of(value, Some("Proxy")).is_some())
+}
+
 pub(crate) fn is_unit(ty: &Type) -> bool {
     matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
 }

@@ -1,6 +1,7 @@
-//! What the tests of several packages need: randomness that can be replayed, channels that fail, a simulated network and a network
-//! namespace, objects to call and to count, and random runs of objects that live across nodes.
+//! What the tests of several packages need: randomness that can be replayed, channels that fail or are slow, a simulated
+//! network and a network namespace, objects to call and to count, and random runs of objects that live across nodes.
 
+mod delay;
 mod echo;
 mod factory;
 mod faults;
@@ -10,6 +11,7 @@ mod network;
 mod random;
 mod shapes;
 
+pub use delay::Delay;
 pub use echo::{Echo, Repeater};
 pub use factory::{Factory, Product, Workshop};
 pub use faults::{Faulty, Plan};

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-use crate::call::{Arguments, Outcome, Target, arguments};
+use crate::call::{Arguments, Outcome, Target, arguments, promised};
 use crate::error::RemoteError;
 use crate::id::MethodId;
 use crate::interface::{Descriptor, MethodResult};
@@ -45,7 +45,10 @@ impl Incoming {
         let started = Arguments::new(self).and_then(|mut arguments| start(&mut arguments));
         match started {
             Ok(method) => {
-                let future = Box::pin(async move { arguments::encode_result(&method.await.into_result()) });
+                let future =
+                    Box::pin(
+                        async move { promised::settled(arguments::encode_result(&method.await.into_result())).await },
+                    );
                 Dispatched::Serve { future, spawn }
             }
             Err(error) => Dispatched::Serve { future: Box::pin(std::future::ready(Err(error))), spawn: false },

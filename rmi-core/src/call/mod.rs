@@ -9,8 +9,10 @@ pub(crate) mod context;
 pub(crate) mod dispatch;
 pub(crate) mod further;
 pub(crate) mod options;
+pub(crate) mod promised;
 pub(crate) mod scope;
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,6 +31,7 @@ pub use arguments::{Arguments, Outgoing};
 pub use context::CallContext;
 pub use dispatch::{Dispatch, Dispatched, Incoming};
 pub use options::CallOptions;
+pub use promised::Promised;
 
 /// A method call as a value.
 #[derive(Clone)]
@@ -108,7 +111,7 @@ pub type Outcome = Result<Reply, RemoteError>;
 pub type Invocation = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// Something that takes calls: a connection to an object elsewhere, an interceptor, a test double.
-pub trait Invoke: Send + Sync + 'static {
+pub trait Invoke: Any + Send + Sync {
     /// Makes the call.
     ///
     /// Order: the call counts as made when the future is first polled. Cancellation: dropping the future cancels it.
@@ -126,6 +129,23 @@ pub trait Invoke: Send + Sync + 'static {
     fn stays(&self) -> Option<&'static str> {
         None
     }
+
+    /// Makes a call that is to return one reference, and a promise of what the reference leads to. `None`, and nothing
+    /// done, where that cannot be: the call is to be made as any other.
+    ///
+    /// Order: the call counts as made when this returns. Cancellation: dropping the promise cancels the call.
+    ///
+    /// # Errors
+    /// The call cannot be made; not executed.
+    fn promise(&self, call: &Call) -> Option<Result<Arc<dyn Invoke>, RemoteError>> {
+        let _ = call;
+        None
+    }
+
+    /// What became of the promise; `None` for what is no promise.
+    fn promised(&self) -> Option<&Promised> {
+        None
+    }
 }
 
 /// A wait for the end of an object.
@@ -141,10 +161,29 @@ pub enum Target {
 }
 
 impl Target {
+    /// What a promise has led to, if this is one that was kept; else the target itself.
+    pub(crate) fn settled(&self) -> &Self {
+        match self {
+            Self::Remote(remote) => match remote.promised().and_then(Promised::get) {
+                Some(Ok(object)) => object.settled(),
+                _ => self,
+            },
+            Self::Local(_) => self,
+        }
+    }
+
+    /// Whether this is a promise, of which nothing is known yet.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Remote(remote) => remote.promised().is_some_and(|promised| promised.get().is_none()),
+            Self::Local(_) => false,
+        }
+    }
+
     /// The names of the interfaces that the object is known to implement.
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {
-        match self {
+        match self.settled() {
             Self::Local(object) => object.interfaces().into_iter().map(str::to_owned).collect(),
             Self::Remote(remote) => remote.reference().interfaces.clone(),
         }
@@ -153,7 +192,7 @@ impl Target {
 
 impl PartialEq for Target {
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
+        match (self.settled(), other.settled()) {
             (Self::Local(a), Self::Local(b)) => Arc::ptr_eq(a, b),
             (Self::Remote(a), Self::Remote(b)) => {
                 let (a, b) = (a.reference(), b.reference());
@@ -166,8 +205,11 @@ impl PartialEq for Target {
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        match self.settled() {
             Self::Local(object) => write!(f, "local {}", object.servant.descriptor().name),
+            Self::Remote(remote) if remote.promised().is_some() => {
+                write!(f, "promised by node {}", remote.reference().node)
+            }
             Self::Remote(remote) => {
                 let reference = remote.reference();
                 let name = reference.interfaces.first().map_or("", String::as_str);

@@ -16,7 +16,10 @@ use tokio::sync::Notify;
 
 use crate::call::{CallContext, Outcome};
 use crate::endpoint::Endpoint;
-use crate::id::LeaseId;
+use crate::error::RemoteError;
+use crate::id::{LeaseId, ObjectId};
+use crate::node::promises::Promises;
+use crate::node::references::Parcel;
 use crate::node::remote::RemoteObject;
 use crate::node::route::{Destination, Route};
 use crate::node::{Shared, lost, now};
@@ -47,6 +50,8 @@ pub(crate) struct Connection {
     /// The calls that run in tasks of their own.
     pub(super) running: Mutex<HashMap<CallId, Running>>,
     pub(super) guesses: Mutex<super::serve::Guesses>,
+    /// What calls of the peer's promised it, and the calls that wait for that.
+    pub(super) promises: Mutex<Promises>,
 }
 
 /// The route that dialled a connection, and what it was looking for.
@@ -90,6 +95,7 @@ impl Connection {
             session: Mutex::new(session),
             running: Mutex::default(),
             guesses: Mutex::new(super::serve::Guesses::new(now())),
+            promises: Mutex::default(),
             node,
         });
         connection.node.table.open(connection.id, connection.lease);
@@ -254,6 +260,8 @@ impl Connection {
                 running.task.abort();
             }
         }
+        let promises = std::mem::take(&mut *lock(&self.promises));
+        drop(promises);
         if !self.is_lost() {
             self.node.table.close(self.id, self.lease);
             self.lose_all();
@@ -293,6 +301,25 @@ enum PendingState {
     New(Option<Box<OutgoingCall>>),
     Waiting(CallKey),
     Done,
+}
+
+impl PendingCall {
+    /// Queues the call now, not when it is first polled.
+    pub(super) fn begin(&mut self) -> Result<(), RemoteError> {
+        if let PendingState::New(call) = &mut self.state
+            && let Some(call) = call.take()
+        {
+            self.state = PendingState::Waiting(self.connection.locked(|session| session.call(*call, now()))?);
+        }
+        Ok(())
+    }
+
+    /// The references of a call that was held back under `withheld` are known.
+    pub(super) fn supply(&mut self, withheld: ObjectId, Parcel { references, cargo }: Parcel) {
+        if let PendingState::Waiting(key) = self.state {
+            self.connection.locked(|session| session.supply(key, withheld, (references, cargo), now()));
+        }
+    }
 }
 
 impl Future for PendingCall {

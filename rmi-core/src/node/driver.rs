@@ -18,13 +18,12 @@ use tokio::time::{Sleep, timeout};
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::LeaseId;
-use crate::node::connection::Connection;
+use crate::node::connection::{Connection, lock};
 use crate::node::{now, serve};
 use crate::peer::Peer;
-use crate::proto::{Event, RawOutcome, Session, code};
+use crate::proto::{Event, Session, code};
 use crate::security::Access;
 use crate::transport::{Channel, Stream};
-use crate::wire::frame::CallId;
 
 /// What one read may bring on a quiet connection and on a busy one.
 const READ_QUIET: usize = 4 * 1024;
@@ -140,7 +139,7 @@ struct Driver {
     batch: VecDeque<Bytes>,
     timer: Timer,
     events: Vec<Event>,
-    replies: Vec<(CallId, RawOutcome)>,
+    replies: serve::Replies,
     /// Whether callers were given their chance to queue before the next write.
     yielded: bool,
     /// Whether the channel can still be written to.
@@ -174,6 +173,9 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Calls that waited for a promise go before those that came after it was settled.
+        serve::serve_due(&self.connection, now(), &mut self.replies);
+        self.reply();
         if self.receive(cx) == Flow::Over {
             return Poll::Ready(());
         }
@@ -233,13 +235,10 @@ impl Driver {
                     let peer = Peer { node, connection: self.connection.id, identity, address };
                     self.opened(peer, endpoints, lease);
                 }
-                Event::Call(call) => {
-                    let id = call.id;
-                    if let Some(outcome) = serve::serve(&self.connection, call, now) {
-                        self.replies.push((id, outcome));
-                    }
-                }
-                Event::Cancel(id) => serve::cancel(&self.connection, id),
+                Event::Call(call) => serve::receive(&self.connection, call, now, &mut self.replies),
+                Event::Cancel(id) => serve::cancel(&self.connection, id, now, &mut self.replies),
+                Event::Forget(promises) => serve::forget(&self.connection, &promises),
+                Event::Broken { promise, error } => lock(&self.connection.promises).broken(promise, &error),
                 Event::Released(released) => self.connection.released(&released),
                 Event::Claim(claim) => self.connection.claimed_by_peer(&claim),
                 Event::GoingAway => self.connection.claim_introduced(),
@@ -247,11 +246,15 @@ impl Driver {
                 Event::Closed => flow = Flow::Over,
             }
         }
+        self.reply();
+        flow
+    }
+
+    fn reply(&mut self) {
         if !self.replies.is_empty() {
             let replies = &mut self.replies;
             self.connection.locked(|session| replies.drain(..).for_each(|(id, outcome)| session.reply(id, outcome)));
         }
-        flow
     }
 
     fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) {

@@ -9,6 +9,8 @@ mod builder;
 mod connection;
 mod driver;
 mod lost;
+mod promise;
+mod promises;
 mod references;
 mod remote;
 mod route;
@@ -205,17 +207,21 @@ impl Node {
 
     fn export_any(&self, proxy: &AnyProxy, id: Option<ObjectId>, pin: Pin) -> Result<ObjectRef, RemoteError> {
         let misuse = |text: String| RemoteError::new(ErrorKind::Misuse, Executed::No, text);
-        match proxy.target() {
+        match proxy.target().settled() {
             Target::Local(object) => {
                 let pinned = self.shared().table.pin(object, id, pin);
                 let id = pinned.map_err(|error| misuse(format!("cannot export the object: {error}")))?;
                 let endpoints = self.shared().settings.endpoints.clone();
                 Ok(ObjectRef::new(self.id(), id, proxy.interfaces(), endpoints))
             }
-            Target::Remote(remote) if id.is_none() => match remote.stays() {
-                None => Ok(remote.reference().clone()),
-                Some(reason) => Err(misuse(reason.into())),
-            },
+            Target::Remote(_) if proxy.target().is_open() => Err(misuse("a promise has no address yet".into())),
+            Target::Remote(remote) if id.is_none() => {
+                if let Some(reason) = remote.stays() {
+                    return Err(misuse(reason.into()));
+                }
+                let known = proxy.reference().cloned();
+                known.ok_or_else(|| misuse("the promise was broken: there is no object".into()))
+            }
             Target::Remote(_) => Err(misuse("an object of another node cannot get a well-known id here".into())),
         }
     }

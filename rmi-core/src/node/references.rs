@@ -8,6 +8,8 @@ use crate::call::{Outcome, Reply, Status, Target};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{LeaseId, ObjectId};
 use crate::node::connection::{Connection, lock};
+use crate::node::promise;
+use crate::node::promises::Beside;
 use crate::node::remote::{Introducer, RemoteObject};
 use crate::node::route::{Destination, Route};
 use crate::node::{Shared, now};
@@ -59,6 +61,10 @@ impl Connection {
         let limit = self.node.settings.limits.references_per_session_max;
         let mut references = Vec::with_capacity(targets.len());
         for target in targets {
+            if let Some(promise) = promise::name_on(target, self) {
+                references.push(WireReference::Promised(promise));
+                continue;
+            }
             let object = self.node.table.hold(self.id, target, limit)?;
             carried.objects.push(object);
             references.push(match target {
@@ -66,7 +72,9 @@ impl Connection {
                 Target::Remote(remote) => WireReference::Other(remote.reference().clone()),
             });
         }
-        self.locked(|session| session.set_held(true, now()));
+        if !carried.objects.is_empty() {
+            self.locked(|session| session.set_held(true, now()));
+        }
         Ok(Parcel { references, cargo: Some(Box::new(carried)) })
     }
 
@@ -145,10 +153,21 @@ impl Connection {
         references.into_iter().map(|reference| self.import_one(reference)).collect()
     }
 
+    /// The references beside a call that names promises.
+    pub(super) fn import_beside(self: &Arc<Self>, references: Vec<WireReference>) -> Vec<Beside> {
+        let import = |reference| match reference {
+            WireReference::Promised(promise) => Beside::Promise(promise),
+            other => Beside::Object(self.import_one(other)),
+        };
+        references.into_iter().map(import).collect()
+    }
+
     fn import_one(self: &Arc<Self>, reference: WireReference) -> Target {
         let Some((peer, endpoints)) = self.known() else { return Target::Remote(self.node.nowhere()) };
         let (reference, own) = match reference {
             WireReference::Other(reference) => (reference, false),
+            // Calls that name promises come in through `import_beside`, and replies name none.
+            WireReference::Promised(_) => return Target::Remote(self.node.nowhere()),
             WireReference::Sender { object, interfaces } => {
                 (ObjectRef::new(peer.node, object, interfaces, endpoints.to_vec()), true)
             }

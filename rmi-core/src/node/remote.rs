@@ -10,6 +10,7 @@ use crate::call::{Call, Invocation, Invoke, Outcome, Watching};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{NodeId, ObjectId};
 use crate::node::connection::{Connection, lock};
+use crate::node::promise::Promise;
 use crate::node::route::Route;
 use crate::reference::ObjectRef;
 
@@ -252,6 +253,22 @@ impl Invoke for RemoteObject {
 
     fn reference(&self) -> &ObjectRef {
         &self.reference
+    }
+
+    fn promise(&self, call: &Call) -> Option<Result<Arc<dyn Invoke>, RemoteError>> {
+        let me = self.me.upgrade()?;
+        if self.has(GONE) {
+            return Some(Err(self.gone()));
+        }
+        if self.has(RELAYED) {
+            return None;
+        }
+        match self.route.address(&me) {
+            // A call that may have to go by whoever passed the object on cannot promise anything at once.
+            Ok((connection, _)) if connection.peer().is_none() && self.introducer().is_some() => None,
+            Ok((connection, to)) => Promise::make(me, &connection, to, call, None),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     fn closed(&self) -> Watching {

@@ -12,13 +12,12 @@ use tracing::Instrument;
 use crate::call::{Call, Outcome};
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::id::NodeId;
+use crate::id::{NodeId, ObjectId};
 use crate::limits;
 use crate::node::connection::{Connection, Dialler, deadline_of, lock};
-use crate::node::references::Parcel;
+use crate::node::promise;
 use crate::node::remote::RemoteObject;
 use crate::node::{Shared, driver, jitter, now};
-use crate::proto::OutgoingCall;
 use crate::reference::ObjectRef;
 
 /// Where a route leads: the node that must answer, if it is known, and the places to look for it.
@@ -34,6 +33,14 @@ impl Destination {
         let known = reference.node != NodeId::UNKNOWN;
         Self { node: known.then_some(reference.node), endpoints }
     }
+}
+
+/// The object of a call on a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Addressee {
+    /// The node that must answer, if it is known.
+    pub(super) node: Option<NodeId>,
+    pub(super) object: ObjectId,
 }
 
 /// The way to a node, shared by every proxy that leads there.
@@ -211,29 +218,22 @@ impl Route {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, object: &Arc<RemoteObject>, call: &Call, deadline: Instant) -> Outcome {
+    /// The connection for a call on the object, and what the object is called there.
+    pub(super) fn address(
+        self: &Arc<Self>,
+        object: &Arc<RemoteObject>,
+    ) -> Result<(Arc<Connection>, Addressee), RemoteError> {
         let connection = self.connection()?;
         let relayed = object.is_relayed_by(self);
         if !relayed {
             object.hold_over(&connection);
         }
-        let Parcel { references, cargo } = connection.export(&call.references).map_err(|error| {
-            RemoteError::new(ErrorKind::Overloaded, Executed::No, format!("the arguments cannot be sent: {error}"))
-        })?;
-        let outgoing = OutgoingCall {
-            node: object.owner().filter(|_| !relayed),
-            object: object.reference_id(),
-            method: call.method,
-            oneway: call.oneway,
-            hops: call.hops,
-            deadline,
-            metadata: call.metadata.clone(),
-            references,
-            cargo,
-            body: call.body.clone(),
-            order: call.order,
-        };
-        connection.call(outgoing).await
+        Ok((connection, Addressee { node: object.owner().filter(|_| !relayed), object: object.reference_id() }))
+    }
+
+    async fn attempt(self: &Arc<Self>, object: &Arc<RemoteObject>, call: &Call, deadline: Instant) -> Outcome {
+        let (connection, to) = self.address(object)?;
+        promise::call(&connection, to, call, deadline).await
     }
 }
 

@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use tracing::{Instrument, Span};
 
 use crate::call::context::ContextParts;
-use crate::call::{Call, CallContext, Dispatched, Incoming, LocalObject, Outcome, Target};
+use crate::call::promised::kept;
+use crate::call::{Call, CallContext, Dispatched, Incoming, Invoke, LocalObject, Outcome, Target};
 use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::id::MethodId;
+use crate::id::{MethodId, ObjectId};
 use crate::limits;
 use crate::node::connection::{Connection, Running, lock};
+use crate::node::promises::{Arrived, Due, Object, Refused};
 use crate::peer::Peer;
 use crate::proto::{IncomingCall, RawOutcome, code};
 use crate::proxy::invoke::{CatchUnwind, next_request, panicked};
@@ -34,29 +36,104 @@ struct Ready {
     span: Span,
 }
 
-/// Serves a call; `None` when it runs on in a task of its own, which answers.
-pub(super) fn serve(connection: &Arc<Connection>, call: IncomingCall, now: Instant) -> Option<RawOutcome> {
-    let (id, oneway) = (call.id, call.oneway);
-    let ready = match prepare(connection, call, now) {
-        Ok(ready) => ready,
-        Err(error) => return Some(Err(error)),
-    };
-    let Ready { method, spawn, context, span } = ready;
-    if spawn {
-        run(connection, id, oneway, Ready { method, spawn, context, span });
-        return None;
+/// The answers to calls that were served at once.
+pub(super) type Replies = Vec<(CallId, RawOutcome)>;
+
+/// Takes in a call: serves it, or keeps it until what it names is there. Answers that are there go to `replies`.
+pub(super) fn receive(connection: &Arc<Connection>, mut call: IncomingCall, now: Instant, replies: &mut Replies) {
+    let references = std::mem::take(&mut call.references);
+    if !call.dependent && call.promise.is_none() {
+        let references = connection.import(references);
+        return serve(connection, call, references, None, now, replies);
     }
-    match span.in_scope(|| poll_once(method, &context)) {
-        Ok(outcome) => Some(connection.export_outcome(outcome)),
-        Err(method) => {
-            run(connection, id, oneway, Ready { method, spawn, context, span });
-            None
+    let object = connection.node.table.get(call.object).map(Target::Local);
+    let beside = connection.import_beside(references);
+    let admitted = lock(&connection.promises).admit(Arrived { call, object, beside }, now);
+    match admitted {
+        Ok(()) => {}
+        Err((Refused::Reused, _)) => {
+            let text = "a call promises under the id of a promise that is not settled";
+            connection.locked(|session| session.goodbye(code::PROTOCOL, text));
+        }
+        Err((Refused::Unknown, arrived)) => {
+            let call = &arrived.call;
+            let error = unknown_object(connection, now);
+            if let Some(promise) = call.promise {
+                lock(&connection.promises).broken(promise, &error);
+            }
+            replies.push((call.id, Err(error)));
+        }
+    }
+    serve_due(connection, now, replies);
+}
+
+/// Serves the calls that need wait for promises no more.
+pub(super) fn serve_due(connection: &Arc<Connection>, now: Instant, replies: &mut Replies) {
+    loop {
+        // The lock is held for this line only: what follows may settle promises.
+        let due = lock(&connection.promises).take_due();
+        match due {
+            None => return,
+            Some(Due::Fail(id, error, dropped)) => {
+                drop(dropped);
+                replies.push((id, Err(error)));
+            }
+            Some(Due::Serve(arrived, kept, since)) => {
+                let (mut call, object, references) = kept.resolve(arrived);
+                call.timeout = call.timeout.saturating_sub(now.saturating_duration_since(since));
+                serve(connection, call, references, object, now, replies);
+            }
         }
     }
 }
 
-/// The caller of a running call is gone.
-pub(super) fn cancel(connection: &Connection, id: CallId) {
+/// Serves a call, whose answer goes to `replies` unless it runs on in a task of its own.
+fn serve(
+    connection: &Arc<Connection>,
+    call: IncomingCall,
+    references: Vec<Target>,
+    object: Option<Object>,
+    now: Instant,
+    replies: &mut Replies,
+) {
+    let about = About { id: call.id, oneway: call.oneway, promise: call.promise };
+    let ready = match prepare(connection, call, references, object, now) {
+        Ok(ready) => ready,
+        Err(error) => return replies.push((about.id, about.answer(connection, Err(error)))),
+    };
+    let Ready { method, spawn, context, span } = ready;
+    if spawn {
+        return run(connection, about, Ready { method, spawn, context, span });
+    }
+    match span.in_scope(|| poll_once(method, &context)) {
+        Ok(outcome) => replies.push((about.id, about.answer(connection, outcome))),
+        Err(method) => run(connection, about, Ready { method, spawn, context, span }),
+    }
+}
+
+/// What is to be known of a call when it ends.
+#[derive(Clone, Copy)]
+struct About {
+    id: CallId,
+    oneway: bool,
+    promise: Option<ObjectId>,
+}
+
+impl About {
+    /// The outcome as the session takes it; whoever waits for what the call promised can go on.
+    fn answer(self, connection: &Connection, outcome: Outcome) -> RawOutcome {
+        if let Some(promise) = self.promise {
+            lock(&connection.promises).settle(promise, kept(&outcome));
+        }
+        connection.export_outcome(outcome)
+    }
+}
+
+/// The caller of a call is gone.
+pub(super) fn cancel(connection: &Arc<Connection>, id: CallId, now: Instant, replies: &mut Replies) {
+    if lock(&connection.promises).cancel(id) {
+        return serve_due(connection, now, replies);
+    }
     let running = lock(&connection.running).remove(&id);
     if let Some(Running { context, task, .. }) = running {
         context.cancel();
@@ -65,22 +142,46 @@ pub(super) fn cancel(connection: &Connection, id: CallId) {
     }
 }
 
+/// The peer will not name these promises again.
+pub(super) fn forget(connection: &Connection, promises: &[ObjectId]) {
+    let dropped = lock(&connection.promises).forget(promises);
+    // The servants' own `drop` may run here, with no lock held.
+    drop(dropped);
+}
+
 fn refuse(kind: ErrorKind, text: impl Into<String>) -> RemoteError {
     RemoteError::new(kind, Executed::No, text)
 }
 
-fn prepare(connection: &Arc<Connection>, mut call: IncomingCall, now: Instant) -> Result<Ready, RemoteError> {
+fn prepare(
+    connection: &Arc<Connection>,
+    mut call: IncomingCall,
+    references: Vec<Target>,
+    object: Option<Object>,
+    now: Instant,
+) -> Result<Ready, RemoteError> {
     let Some(peer) = connection.peer() else { return Err(refuse(ErrorKind::Denied, "not connected")) };
     if call.hops > limits::HOPS_MAX {
         let text = format!("call inside {} calls exceeds the limit of {}", call.hops, limits::HOPS_MAX);
         return Err(refuse(ErrorKind::Overloaded, text));
     }
-    // Whatever becomes of the call, what came with it is let go in the end.
-    let references = connection.import(std::mem::take(&mut call.references));
-    let Some(object) = connection.node.table.get(call.object) else {
-        return relay(connection, peer, call, references, now);
+    if call.timeout.is_zero() {
+        return Err(refuse(ErrorKind::Deadline, "the deadline passed before the promise was kept"));
+    }
+    let object = match object {
+        Some(Object { target: Target::Local(object), .. }) => object,
+        Some(Object { target: Target::Remote(way), order }) => {
+            return hand_on(connection, peer, call, references, (way, order), now);
+        }
+        None => match connection.node.table.get(call.object) {
+            Some(object) => object,
+            None => return relay(connection, peer, call, references, now),
+        },
     };
-    authorize(connection, peer, &object, &call, now)?;
+    call.object = object.id();
+    let interface = object.descriptor(call.method.interface).name;
+    let method = object.method(call.method).map_or("", |method| method.name);
+    authorize(connection, peer, (interface, method), &call, now)?;
     let context = context(peer, &mut call, now);
     let span = span(&context, peer);
     let incoming = Incoming { method: call.method, body: call.body, references };
@@ -97,11 +198,38 @@ fn prepare(connection: &Arc<Connection>, mut call: IncomingCall, now: Instant) -
 fn relay(
     connection: &Arc<Connection>,
     peer: &Arc<Peer>,
-    mut call: IncomingCall,
+    call: IncomingCall,
     references: Vec<Target>,
     now: Instant,
 ) -> Result<Ready, RemoteError> {
     let way = connection.node.table.way(connection.id, call.object).ok_or_else(|| unknown_object(connection, now))?;
+    // One order for all that is passed on from this connection, apart from those of our own proxies.
+    Ok(pass_on(peer, call, references, (way, u64::MAX - connection.id), now))
+}
+
+/// The promise that was called came to an object of another node: the call goes on to it. It goes in our name, so the
+/// authorizer is asked as for an object of our own, whose methods are not known here by name.
+fn hand_on(
+    connection: &Arc<Connection>,
+    peer: &Arc<Peer>,
+    mut call: IncomingCall,
+    references: Vec<Target>,
+    (way, order): (Arc<dyn Invoke>, u64),
+    now: Instant,
+) -> Result<Ready, RemoteError> {
+    call.object = way.reference().object;
+    let interface = way.reference().interfaces.first().map_or("", String::as_str);
+    authorize(connection, peer, (interface, ""), &call, now)?;
+    Ok(pass_on(peer, call, references, (way, order), now))
+}
+
+fn pass_on(
+    peer: &Arc<Peer>,
+    mut call: IncomingCall,
+    references: Vec<Target>,
+    (way, order): (Arc<dyn Invoke>, u64),
+    now: Instant,
+) -> Ready {
     let context = context(peer, &mut call, now);
     let span = span(&context, peer);
     let mut passed = Call::new(call.method, call.body);
@@ -110,11 +238,10 @@ fn relay(
     passed.deadline = Some(context.deadline());
     passed.metadata = context.metadata().clone();
     passed.hops = call.hops.saturating_add(1);
-    // One order for all that is passed on from this connection, apart from those of our own proxies.
-    passed.order = u64::MAX - connection.id;
+    passed.order = order;
     let future = span.in_scope(|| way.invoke(passed));
     let method = Box::pin(async move { future.await.map_err(RemoteError::relayed) });
-    Ok(Ready { method, spawn: false, context, span })
+    Ready { method, spawn: false, context, span }
 }
 
 fn span(context: &CallContext, peer: &Peer) -> Span {
@@ -136,14 +263,12 @@ fn context(peer: &Arc<Peer>, call: &mut IncomingCall, now: Instant) -> CallConte
 fn authorize(
     connection: &Connection,
     peer: &Peer,
-    object: &LocalObject,
+    (interface, method): (&str, &str),
     call: &IncomingCall,
     now: Instant,
 ) -> Result<(), RemoteError> {
-    let declared_by = call.method.interface;
-    let interface = object.descriptor(declared_by).name;
-    let method = object.method(call.method).map_or("", |method| method.name);
-    let request = Request { object: call.object, interface, declared_by, method };
+    let (object, declared_by) = (call.object, call.method.interface);
+    let request = Request { object, interface, declared_by, method };
     match connection.node.authorizer.authorize(peer, &request) {
         Access::Allow => Ok(()),
         Access::Deny(text) => Err(refuse(ErrorKind::Denied, text)),
@@ -211,9 +336,9 @@ fn poll_once(mut method: Method, context: &CallContext) -> Result<Outcome, Metho
 }
 
 /// Runs a method in a task of its own until it ends, its deadline passes or its caller goes away.
-fn run(connection: &Arc<Connection>, id: CallId, oneway: bool, ready: Ready) {
+fn run(connection: &Arc<Connection>, about: About, ready: Ready) {
     let Ready { method, context, span, .. } = ready;
-    let answer = Answer { connection: connection.clone(), id, outcome: None };
+    let answer = Answer { connection: connection.clone(), about, outcome: None };
     let own = context.clone();
     let task = async move {
         let mut answer = answer;
@@ -230,25 +355,25 @@ fn run(connection: &Arc<Connection>, id: CallId, oneway: bool, ready: Ready) {
     // The task cannot take itself off the list before it is on it: it needs the same lock.
     let mut running = lock(&connection.running);
     let task = connection.node.runtime.spawn(task.instrument(span)).abort_handle();
-    running.insert(id, Running { context, task, oneway });
+    running.insert(about.id, Running { context, task, oneway: about.oneway });
 }
 
 /// Answers a call when its task is gone, however that came about: every accepted call gets exactly one reply.
 struct Answer {
     connection: Arc<Connection>,
-    id: CallId,
+    about: About,
     outcome: Option<Outcome>,
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        lock(&self.connection.running).remove(&self.id);
+        lock(&self.connection.running).remove(&self.about.id);
         let outcome = self
             .outcome
             .take()
             .unwrap_or_else(|| Err(RemoteError::new(ErrorKind::Cancelled, Executed::Maybe, "the call was cancelled")));
-        let outcome = self.connection.export_outcome(outcome);
-        let id = self.id;
+        let outcome = self.about.answer(&self.connection, outcome);
+        let id = self.about.id;
         self.connection.locked(|session| session.reply(id, outcome));
     }
 }

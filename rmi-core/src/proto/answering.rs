@@ -25,13 +25,17 @@ pub(crate) struct IncomingCall {
     pub(crate) metadata: Metadata,
     pub(crate) references: Vec<WireReference>,
     pub(crate) body: Bytes,
+    /// The id under which later calls name the reference that this one returns.
+    pub(crate) promise: Option<ObjectId>,
+    /// Whether it names a promise, as its object or among its references.
+    pub(crate) dependent: bool,
 }
 
 impl IncomingCall {
     pub(super) fn new(frame: CallFrame, body: Bytes) -> Self {
-        let CallFrame { id, oneway, hops, object, method, timeout_ms, metadata, references, .. } = frame;
+        let CallFrame { id, oneway, hops, object, method, timeout_ms, promise, metadata, references, .. } = frame;
         let timeout = Duration::from_millis(timeout_ms.into());
-        Self { id, object, method, oneway, hops, timeout, metadata, references, body }
+        Self { id, object, method, oneway, hops, timeout, metadata, references, body, promise, dependent: false }
     }
 }
 

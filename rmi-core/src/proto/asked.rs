@@ -10,6 +10,7 @@ use crate::error::RemoteError;
 use crate::id::{MethodId, NodeId, ObjectId};
 use crate::metadata::Metadata;
 use crate::proto::after::{After, Cargo};
+use crate::proto::promises::Made;
 use crate::wire::frame::{CallId, ReplyStatus};
 use crate::wire::reference::WireReference;
 
@@ -29,6 +30,8 @@ pub(crate) struct OutgoingCall {
     pub(crate) body: Bytes,
     /// Calls with the same number go out in the order they were made.
     pub(crate) order: u64,
+    /// The id under which later calls name the reference that this one returns.
+    pub(crate) promise: Option<ObjectId>,
 }
 
 /// A reply as it came off the wire. A fault is still encoded.
@@ -55,6 +58,8 @@ pub(super) struct Entry {
     generation: u32,
     pub(super) deadline: Instant,
     pub(super) state: EntryState,
+    /// What the call promises, until it has an outcome.
+    promise: Option<ObjectId>,
     waker: Option<Waker>,
 }
 
@@ -102,6 +107,7 @@ pub(super) struct Asked {
     taken: usize,
     pub(super) waiting: VecDeque<CallKey>,
     pub(super) waiting_live: usize,
+    pub(super) promises: Made,
     /// How many calls were sent whole.
     pub(super) sent: u64,
     /// No entry is due before this; a lower bound, so that a reply need not look for the next one.
@@ -114,21 +120,33 @@ impl Asked {
     }
 
     /// Makes room for a call and returns its key.
-    pub(super) fn insert(&mut self, deadline: Instant, state: EntryState) -> CallKey {
+    pub(super) fn insert(&mut self, deadline: Instant, promise: Option<ObjectId>, state: EntryState) -> CallKey {
+        if let Some(promise) = promise {
+            self.promises.queued(promise);
+        }
         self.due = Some(self.due.map_or(deadline, |due| due.min(deadline)));
         if let Some(index) = self.free.pop()
             && let Some(entry) = self.entries.get_mut(index)
         {
             entry.deadline = deadline;
             entry.state = state;
+            entry.promise = promise;
             return CallKey { index, generation: entry.generation };
         }
-        self.entries.push(Entry { generation: 0, deadline, state, waker: None });
+        self.entries.push(Entry { generation: 0, deadline, state, promise, waker: None });
         CallKey { index: self.entries.len() - 1, generation: 0 }
     }
 
     pub(super) fn entry(&mut self, key: CallKey) -> Option<&mut Entry> {
         self.entries.get_mut(key.index).filter(|entry| entry.generation == key.generation)
+    }
+
+    /// Whether a call that waits must wait for a promise.
+    pub(super) fn is_held_back(&self, key: CallKey) -> bool {
+        match self.entries.get(key.index).map(|entry| &entry.state) {
+            Some(EntryState::Waiting(call)) => self.promises.hold_back(call.order, call.object, &call.references),
+            _ => false,
+        }
     }
 
     /// Frees the entry and returns what it held.
@@ -137,7 +155,11 @@ impl Asked {
         entry.generation = entry.generation.wrapping_add(1);
         entry.waker = None;
         let state = std::mem::replace(&mut entry.state, EntryState::Free);
+        let promise = entry.promise.take();
         self.free.push(key.index);
+        if let Some(promise) = promise {
+            self.promises.settled(promise);
+        }
         state
     }
 
@@ -162,8 +184,12 @@ impl Asked {
         if let Some(entry) = self.entry(key) {
             let before = std::mem::replace(&mut entry.state, EntryState::Done(outcome));
             after.wakes.extend(entry.waker.take());
+            let promise = entry.promise.take();
             if let EntryState::Waiting(call) = before {
                 after.cargo.extend(call.cargo);
+            }
+            if let Some(promise) = promise {
+                self.promises.settled(promise);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! How a session ends, and what its callers learn.
 
+use std::time::Instant;
+
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::proto::asked::{EntryState, Sent};
 use crate::proto::session::{Closed, Phase, Session};
@@ -93,5 +95,32 @@ impl Session {
         }
         self.asked.waiting.clear();
         self.asked.waiting_live = 0;
+    }
+
+    /// Fails the calls whose deadline has passed.
+    pub(super) fn expire_calls(&mut self, now: Instant) {
+        if self.asked.due.is_none_or(|due| due > now) {
+            return;
+        }
+        for key in self.asked.select(|entry| entry.is_open() && entry.deadline <= now) {
+            let Some(entry) = self.asked.entry(key) else { continue };
+            let (executed, sent) = match &entry.state {
+                EntryState::Sent(sent) => (Executed::Maybe, Some(*sent)),
+                _ => (Executed::No, None),
+            };
+            match sent {
+                Some(sent) => self.cancel_sent(sent),
+                None => {
+                    self.asked.waiting_live -= 1;
+                    self.asked.sweep_waiting();
+                }
+            }
+            let late = RemoteError::new(ErrorKind::Deadline, executed, "the deadline passed");
+            self.asked.finish(key, Err(late), &mut self.after);
+        }
+        self.asked.refresh_due();
+        if self.asked.waiting_live > 0 && matches!(self.phase, Phase::Open) {
+            self.pump_calls(now);
+        }
     }
 }

@@ -107,6 +107,7 @@ impl Session {
             match reference {
                 WireReference::Sender { object, .. } => self.release(*object, 1),
                 WireReference::Other(other) => self.release(other.object, 1),
+                WireReference::Promised(_) => {}
             }
         }
     }

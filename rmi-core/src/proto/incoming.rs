@@ -9,6 +9,7 @@ use crate::limits::{self, Limits};
 use crate::proto::answering::IncomingCall;
 use crate::proto::asked::RawReply;
 use crate::proto::code;
+use crate::proto::promises::{PromiseError, promised};
 use crate::proto::session::{Closed, Event, Phase, Session};
 use crate::wire::frame::{self, Body, CallFrame, CallId, Frame, Lane, ReplyFrame, ReplyStatus};
 use crate::wire::hello::Hello;
@@ -21,6 +22,8 @@ enum Violation {
     Frame(#[from] FrameError),
     #[error(transparent)]
     Place(#[from] super::answering::PlaceError),
+    #[error(transparent)]
+    Promise(#[from] PromiseError),
     #[error("{0} before the hello")]
     BeforeHello(&'static str),
     #[error("a second hello")]
@@ -97,6 +100,10 @@ impl Session {
             }
             (_, Frame::Data { lane: Lane::Calls, id, last, bytes }) => self.handle_call_piece(id, &bytes, last, events),
             (_, Frame::Data { lane: Lane::Replies, id, last, bytes }) => self.handle_reply_piece(id, &bytes, last, now),
+            (_, Frame::Forget(promises)) if self.given.forget(&promises) => {
+                events.push(Event::Forget(promises));
+                Ok(())
+            }
             (_, control) => {
                 if !self.liveness.control_frame(now) {
                     return Err(Violation::TooManyControlFrames);
@@ -171,7 +178,7 @@ impl Session {
             Body::Whole(body) => {
                 self.charge(Lane::Calls, body.len())?;
                 self.answering.run(call.id, body.len())?;
-                self.accept(IncomingCall::new(call, body), events);
+                self.accept(IncomingCall::new(call, body), events)?;
             }
             Body::Follows(total) => {
                 let total = self.announced(Lane::Calls, total)?;
@@ -189,29 +196,37 @@ impl Session {
         events: &mut Vec<Event>,
     ) -> Result<(), Violation> {
         if let Some(call) = self.answering.piece(id, bytes, last)? {
-            self.accept(call, events);
+            self.accept(call, events)?;
         }
         Ok(())
     }
 
     /// Hands a whole call over. From here on it gets exactly one reply, unless we said that we go away: the peer knows
     /// the number of the last call that counts.
-    fn accept(&mut self, call: IncomingCall, events: &mut Vec<Event>) {
+    fn accept(&mut self, mut call: IncomingCall, events: &mut Vec<Event>) -> Result<(), Violation> {
         self.hand_over(Lane::Calls, call.body.len());
         if self.going_away {
             self.release_unread(&call.references);
             self.answering.finish(call.id);
-            return;
+            return Ok(());
         }
         self.answering.accepted += 1;
+        // A call does not know its own promise.
+        call.dependent = self.given.names(call.object, &call.references);
+        if let Some(promise) = call.promise {
+            self.given.make(promise)?;
+        }
         let (held, limit) = (self.answering.running_bytes, self.settings.limits.arguments_bytes_max);
         if held > limit {
             self.release_unread(&call.references);
             let text = format!("arguments of {held} bytes in running calls exceed the limit of {limit}");
-            self.reply(call.id, Err(RemoteError::new(ErrorKind::Overloaded, Executed::No, text)));
-            return;
+            let error = RemoteError::new(ErrorKind::Overloaded, Executed::No, text);
+            self.reply(call.id, Err(error.clone()));
+            events.extend(call.promise.map(|promise| Event::Broken { promise, error }));
+            return Ok(());
         }
         events.push(Event::Call(call));
+        Ok(())
     }
 
     fn handle_reply(&mut self, reply: ReplyFrame, now: Instant) -> Result<(), Violation> {
@@ -219,6 +234,9 @@ impl Session {
             return Err(Violation::UnknownReply);
         }
         let ReplyFrame { id, status, references, body } = reply;
+        if promised(&references).next().is_some() {
+            return Err(PromiseError::InReply.into());
+        }
         match body {
             Body::Whole(body) => {
                 self.charge(Lane::Replies, body.len())?;

@@ -28,10 +28,13 @@ mod holding;
 mod incoming;
 mod liveness;
 mod outbox;
+mod promises;
 mod replies;
 mod session;
 mod window;
 
+#[cfg(test)]
+mod promise_tests;
 #[cfg(test)]
 mod tests;
 

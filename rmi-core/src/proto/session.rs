@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::id::{LeaseId, NodeId};
+use crate::id::{LeaseId, NodeId, ObjectId};
 use crate::limits::{self, Limits};
 use crate::proto::after::After;
 use crate::proto::answering::{Answering, IncomingCall};
@@ -18,6 +18,7 @@ use crate::proto::code;
 use crate::proto::holding::Holding;
 use crate::proto::liveness::{Due, Liveness};
 use crate::proto::outbox::{Finished, Outbox};
+use crate::proto::promises::{Cut, Given};
 use crate::proto::window::{Lanes, ReceiveWindow, SendWindow};
 use crate::wire::frame::{Body, CallFrame, CallId, Frame, Lane, ReplyStatus};
 use crate::wire::hello::{self, Accepts, Hello, VERSIONS};
@@ -49,6 +50,10 @@ pub(crate) enum Event {
     Claimed(Vec<Claimed>),
     /// The peer will accept no further call.
     GoingAway,
+    /// The peer will not name these promises again.
+    Forget(Vec<ObjectId>),
+    /// A call that was to keep a promise was refused.
+    Broken { promise: ObjectId, error: RemoteError },
     /// The session is over.
     Closed,
 }
@@ -85,14 +90,16 @@ pub(crate) struct Session {
     pub(super) outbox: Outbox,
     pub(super) asked: Asked,
     pub(super) answering: Answering,
+    /// The promises of the peer's calls.
+    pub(super) given: Given,
     pub(super) liveness: Liveness,
     pub(super) holding: Holding,
     /// The time, as far as the session has heard of it.
     pub(super) clock: Instant,
     pub(super) send: Lanes<SendWindow>,
     pub(super) receive: Lanes<ReceiveWindow>,
-    /// The calls whose large bodies are being cut, with their order: later calls of that order wait.
-    cutting: Vec<(CallId, u64)>,
+    /// The calls whose large bodies are being cut.
+    pub(super) cutting: Vec<Cut>,
     /// Set once we said that no further call is accepted.
     pub(super) going_away: bool,
     /// Set once the peer said so.
@@ -114,6 +121,7 @@ impl Session {
             outbox: Outbox::default(),
             asked: Asked::default(),
             answering: Answering::new(limits.calls_in_flight_max),
+            given: Given::default(),
             liveness: Liveness::new(now),
             holding: Holding::new(&limits),
             clock: now,
@@ -166,16 +174,20 @@ impl Session {
         let earlier = self.asked.due.is_none_or(|due| deadline < due);
         let key = if at_once {
             let oneway = call.oneway;
-            let key = self.asked.insert(deadline, EntryState::Free);
+            let key = self.asked.insert(deadline, call.promise, EntryState::Free);
             self.send_call(call, key, now);
             if oneway {
                 self.asked.finish(key, Ok(oneway_reply()), &mut self.after);
             }
             key
         } else {
-            let key = self.asked.insert(deadline, EntryState::Waiting(Box::new(call)));
+            let key = self.asked.insert(deadline, call.promise, EntryState::Waiting(Box::new(call)));
             self.asked.waiting.push_back(key);
             self.asked.waiting_live += 1;
+            if matches!(self.phase, Phase::Open) && !self.asked.promises.is_idle() {
+                // What waits for a promise does not hold back what does not.
+                self.pump_calls(now);
+            }
             key
         };
         if earlier {
@@ -223,12 +235,13 @@ impl Session {
     }
 
     fn may_send(&mut self, call: &OutgoingCall) -> bool {
-        let blocked = self.is_cutting(call.order);
+        let blocked =
+            self.is_cutting(call.order) || self.asked.promises.hold_back(call.order, call.object, &call.references);
         !blocked && self.asked.has_place() && self.send.calls.take(call.body.len())
     }
 
     fn is_cutting(&self, order: u64) -> bool {
-        self.cutting.iter().any(|(_, cut)| *cut == order)
+        self.cutting.iter().any(|cut| cut.order == order)
     }
 
     /// Sends a call for which there is a place and credit.
@@ -244,6 +257,9 @@ impl Session {
         } else {
             Body::Whole(call.body.clone())
         };
+        self.asked.promises.hold(call.order, call.object, &call.references);
+        let cut = large.then(|| Cut::new(id, &call));
+        let promise = call.promise;
         let left = call.deadline.saturating_duration_since(now).as_millis();
         let frame = Frame::Call(CallFrame {
             id,
@@ -252,6 +268,7 @@ impl Session {
             object: call.object,
             method: call.method,
             timeout_ms: u32::try_from(left).unwrap_or(u32::MAX).max(1),
+            promise,
             metadata: call.metadata,
             references: call.references,
             body,
@@ -259,12 +276,15 @@ impl Session {
         let end = self.push(&frame);
         let mut sent = Sent { id, complete: None };
         self.shipped(call.cargo);
-        if large {
-            self.cutting.push((id, call.order));
+        if let Some(cut) = cut {
+            self.cutting.push(cut);
             self.outbox.push_large(Lane::Calls, id, call.body);
         } else {
             self.asked.sent += 1;
             sent.complete = Some((end, self.asked.sent));
+            if let Some(promise) = promise {
+                self.asked.promises.sent(promise);
+            }
         }
         if let Some(entry) = self.asked.entry(key) {
             entry.state = EntryState::Sent(sent);
@@ -273,11 +293,17 @@ impl Session {
 
     /// Sends what waits, as far as places and credit go, in order.
     pub(super) fn pump_calls(&mut self, now: Instant) {
-        /// How many calls may overtake one that waits for credit: bounds the search, not the queue.
+        /// How many calls may overtake one that waits for credit, or for a promise: bounds the search, not the queue.
         const LOOK_AHEAD: usize = 64;
+        const LOOK_AHEAD_OF_PROMISES: usize = 1024;
         let mut held: Vec<(CallKey, u64)> = Vec::new();
-        while held.len() < LOOK_AHEAD && self.asked.has_place() {
+        let (promising, mut behind_promises) = (!self.asked.promises.is_idle(), 0);
+        while held.len() - behind_promises < LOOK_AHEAD
+            && behind_promises < LOOK_AHEAD_OF_PROMISES
+            && self.asked.has_place()
+        {
             let Some(key) = self.asked.waiting.pop_front() else { break };
+            let promises_hold = self.asked.is_held_back(key);
             let Some(entry) = self.asked.entry(key) else { continue };
             let EntryState::Waiting(call) = &entry.state else { continue };
             let (order, bytes) = (call.order, call.body.len());
@@ -287,7 +313,8 @@ impl Session {
                 continue;
             }
             let behind = held.iter().any(|(_, held)| *held == order) || self.is_cutting(order);
-            if behind || !self.send.calls.take(bytes) {
+            if behind || promises_hold || !self.send.calls.take(bytes) {
+                behind_promises += usize::from(promising && (behind || promises_hold));
                 held.push((key, order));
                 continue;
             }
@@ -333,6 +360,8 @@ impl Session {
                 self.after.cargo.extend(call.cargo);
                 self.asked.waiting_live -= 1;
                 self.asked.sweep_waiting();
+                self.asked.promises.changed = true;
+                self.signal();
             }
             EntryState::Sent(sent) => self.cancel_sent(sent),
             EntryState::Done(Ok(reply)) => self.release_unread(&reply.references),
@@ -341,10 +370,10 @@ impl Session {
     }
 
     /// Asks the peer to stop; the place stays taken until its reply says that it did.
-    fn cancel_sent(&mut self, sent: Sent) {
+    pub(super) fn cancel_sent(&mut self, sent: Sent) {
         self.asked.set_caller(sent.id, None);
         if self.outbox.drop_large(Lane::Calls, sent.id) {
-            self.cutting.retain(|(id, _)| *id != sent.id);
+            self.cutting.retain(|cut| cut.id != sent.id);
         }
         if !matches!(self.phase, Phase::Closed(_)) {
             self.push(&Frame::Cancel(sent.id));
@@ -370,13 +399,17 @@ impl Session {
                 if let Some(sent) = asked.sent_by_id(id) {
                     sent.complete = Some((end, number));
                 }
-                cutting.retain(|(cut, _)| *cut != id);
+                for cut in cutting.extract_if(.., |cut| cut.id == id) {
+                    cut.promise.into_iter().for_each(|promise| asked.promises.sent(promise));
+                }
                 unblocked = true;
             }
         });
-        if unblocked && self.asked.waiting_live > 0 {
+        let changed = std::mem::take(&mut self.asked.promises.changed);
+        if (unblocked || changed) && self.asked.waiting_live > 0 {
             self.pump_calls(now);
         }
+        self.push_forget();
         self.outbox.drain_into(batch);
         if !batch.is_empty() {
             self.liveness.output_waits(now);
@@ -423,29 +456,6 @@ impl Session {
             Due::Stalled(time) => format!("the peer read nothing for {time:.1?}"),
         };
         self.close_with(code::TIMEOUT, &text, RemoteError::new(ErrorKind::Disconnected, Executed::Maybe, text.clone()));
-    }
-
-    fn expire_calls(&mut self, now: Instant) {
-        if self.asked.due.is_none_or(|due| due > now) {
-            return;
-        }
-        for key in self.asked.select(|entry| entry.is_open() && entry.deadline <= now) {
-            let Some(entry) = self.asked.entry(key) else { continue };
-            let (executed, sent) = match &entry.state {
-                EntryState::Sent(sent) => (Executed::Maybe, Some(*sent)),
-                _ => (Executed::No, None),
-            };
-            match sent {
-                Some(sent) => self.cancel_sent(sent),
-                None => {
-                    self.asked.waiting_live -= 1;
-                    self.asked.sweep_waiting();
-                }
-            }
-            let late = RemoteError::new(ErrorKind::Deadline, executed, "the deadline passed");
-            self.asked.finish(key, Err(late), &mut self.after);
-        }
-        self.asked.refresh_due();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.

@@ -16,10 +16,10 @@ use crate::metadata::Metadata;
 use crate::wire::frame::{CallId, ReplyStatus};
 
 /// One end of the wire.
-struct End {
-    session: Session,
+pub(super) struct End {
+    pub(super) session: Session,
     input: BytesMut,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
 }
 
 impl End {
@@ -31,7 +31,7 @@ impl End {
     }
 
     /// What goes out now, as one buffer; the operating system takes it all.
-    fn output(&mut self, now: Instant) -> Vec<u8> {
+    pub(super) fn output(&mut self, now: Instant) -> Vec<u8> {
         let mut batch = VecDeque::new();
         self.session.poll_transmit(&mut batch, now);
         let bytes = batch.iter().flatten().copied().collect::<Vec<u8>>();
@@ -39,29 +39,29 @@ impl End {
         bytes
     }
 
-    fn receive(&mut self, bytes: &[u8], now: Instant) {
+    pub(super) fn receive(&mut self, bytes: &[u8], now: Instant) {
         self.input.extend_from_slice(bytes);
         self.session.handle_bytes(&mut self.input, now, &mut self.events);
     }
 
-    fn calls(&mut self) -> Vec<IncomingCall> {
+    pub(super) fn calls(&mut self) -> Vec<IncomingCall> {
         let calls = std::mem::take(&mut self.events).into_iter();
         calls.filter_map(|event| if let Event::Call(call) = event { Some(call) } else { None }).collect()
     }
 
-    fn outcome(&mut self, key: CallKey) -> Option<RawOutcome> {
+    pub(super) fn outcome(&mut self, key: CallKey) -> Option<RawOutcome> {
         self.session.poll_outcome(key, Waker::noop())
     }
 
-    fn failure(&mut self, key: CallKey) -> RemoteError {
+    pub(super) fn failure(&mut self, key: CallKey) -> RemoteError {
         self.outcome(key).expect("the call is over").expect_err("the call failed")
     }
 }
 
-struct Pair {
-    a: End,
-    b: End,
-    now: Instant,
+pub(super) struct Pair {
+    pub(super) a: End,
+    pub(super) b: End,
+    pub(super) now: Instant,
 }
 
 impl Pair {
@@ -70,14 +70,14 @@ impl Pair {
         Self { a: End::new(limits, now), b: End::new(limits, now), now }
     }
 
-    fn open(limits: &Limits) -> Self {
+    pub(super) fn open(limits: &Limits) -> Self {
         let mut pair = Self::new(limits);
         pair.exchange();
         pair
     }
 
     /// Moves bytes until neither end has any.
-    fn exchange(&mut self) {
+    pub(super) fn exchange(&mut self) {
         loop {
             let (there, back) = (self.a.output(self.now), self.b.output(self.now));
             if there.is_empty() && back.is_empty() {
@@ -92,7 +92,7 @@ impl Pair {
         self.a.session.call(self.outgoing(body, order), self.now).expect("the session takes the call")
     }
 
-    fn outgoing(&self, body: usize, order: u64) -> OutgoingCall {
+    pub(super) fn outgoing(&self, body: usize, order: u64) -> OutgoingCall {
         OutgoingCall {
             node: None,
             object: ObjectId::from_bytes([1; 16]),
@@ -105,10 +105,11 @@ impl Pair {
             cargo: None,
             body: Bytes::from(vec![7; body]),
             order,
+            promise: None,
         }
     }
 
-    fn answer(&mut self, id: CallId, body: usize) {
+    pub(super) fn answer(&mut self, id: CallId, body: usize) {
         let body = Bytes::from(vec![9; body]);
         self.b.session.reply(id, Ok(RawReply { status: ReplyStatus::Ok, references: Vec::new(), cargo: None, body }));
     }

@@ -51,12 +51,12 @@ impl AnyProxy {
         self.target.interfaces()
     }
 
-    /// The address of the object; `None` for an object of this process.
+    /// The address of the object; `None` for an object of this process, and for a promise that is not settled.
     #[must_use]
     pub fn reference(&self) -> Option<&ObjectRef> {
-        match &self.target {
-            Target::Local(_) => None,
-            Target::Remote(remote) => Some(remote.reference()),
+        match self.target.settled() {
+            Target::Remote(remote) if remote.promised().is_none() => Some(remote.reference()),
+            _ => None,
         }
     }
 

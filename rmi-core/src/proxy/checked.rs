@@ -15,10 +15,12 @@ pub(super) async fn cast<T: ?Sized + Interface>(
     target: &Target,
     options: Option<Arc<CallOptions>>,
 ) -> Result<Proxy<T>, RemoteError> {
-    let Target::Remote(remote) = target else { return Proxy::from_target(target, options) };
+    let Target::Remote(_) = target else { return Proxy::from_target(target, options) };
     let asked = Proxy::<T>::made_of(target.clone(), None, options.clone());
     let answer: Result<Vec<String>, RemoteError> = invoke::call(&asked, &INTERFACES, Outgoing::new(0)).await;
     let interfaces = checked(answer?)?;
+    // A promise has come to its object with this answer.
+    let Target::Remote(remote) = target.settled() else { return Proxy::from_target(target.settled(), options) };
     let reference = ObjectRef { interfaces, ..remote.reference().clone() };
     let known = Known { remote: remote.clone(), reference };
     Proxy::from_target(&Target::Remote(Arc::new(known)), options)
@@ -50,6 +52,10 @@ impl Invoke for Known {
 
     fn reference(&self) -> &ObjectRef {
         &self.reference
+    }
+
+    fn promise(&self, call: &Call) -> Option<Result<Arc<dyn Invoke>, RemoteError>> {
+        self.remote.promise(call)
     }
 
     fn closed(&self) -> Watching {

@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::call::context::ContextParts;
 use crate::call::{
-    Call, CallContext, CallOptions, Dispatched, Incoming, Invocation, Outcome, Outgoing, Target, arguments,
+    Call, CallContext, CallOptions, Dispatched, Incoming, Invocation, Invoke, Outcome, Outgoing, Reply, Status, Target,
+    arguments,
 };
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::interface::{Method, MethodResult};
@@ -46,7 +48,10 @@ pub async fn call<T: ?Sized, R: MethodResult>(proxy: &Proxy<T>, method: &'static
         (call.body, call.references) = outgoing.finish()?;
         call.order = proxy.order;
         match &proxy.target {
-            Target::Remote(remote) => remote.invoke(call).await,
+            Target::Remote(remote) => match promise(proxy, method, remote, &call) {
+                Some(promised) => promised,
+                None => remote.invoke(call).await,
+            },
             Target::Local(_) => untyped(&proxy.target, call, None).await,
         }
     };
@@ -55,6 +60,19 @@ pub async fn call<T: ?Sized, R: MethodResult>(proxy: &Proxy<T>, method: &'static
         Ok(reply) => arguments::decode_result(reply),
         Err(error) => Err(error.into()),
     })
+}
+
+/// Makes the call as a promise, if that is asked for and can be. What comes back stands for the reply: one reference.
+fn promise<T: ?Sized>(proxy: &Proxy<T>, method: &Method, remote: &Arc<dyn Invoke>, call: &Call) -> Option<Outcome> {
+    if !proxy.pipelined || !method.promises {
+        return None;
+    }
+    let promised = remote.promise(call)?;
+    Some(promised.map(|promise| {
+        let mut reply = Reply::new(Status::Ok, bytes::Bytes::from_static(&[0]));
+        reply.references.push(Target::Remote(promise));
+        reply
+    }))
 }
 
 /// Makes a call whose arguments are encoded already.

@@ -34,12 +34,14 @@ pub struct Proxy<T: ?Sized> {
     servant: Option<Arc<T>>,
     options: Option<Arc<CallOptions>>,
     order: u64,
+    pipelined: bool,
     interface: PhantomData<fn() -> Box<T>>,
 }
 
 static ORDER: AtomicU64 = AtomicU64::new(1);
 
-fn next_order() -> u64 {
+/// An order of which no proxy has calls.
+pub(crate) fn next_order() -> u64 {
     ORDER.fetch_add(1, Ordering::Relaxed)
 }
 
@@ -90,15 +92,35 @@ impl<T: ?Sized + Interface> Proxy<T> {
     /// The same object with these options for every call. Cheap; the proxy itself is unchanged.
     #[must_use]
     pub fn with(&self, options: CallOptions) -> Self {
-        Self::made_of(self.target.clone(), self.servant.clone(), Some(Arc::new(options)))
+        let proxy = Self::made_of(self.target.clone(), self.servant.clone(), Some(Arc::new(options)));
+        Self { pipelined: self.pipelined, ..proxy }
     }
 
-    /// The same object as another of its interfaces.
+    /// The same object, of whose methods those that return `Result<Proxy<_>, _>` complete as soon as the call is queued, with
+    /// a promise of the object: `bank.pipelined().open("alice").await?.balance().await?` takes one round trip. Other methods,
+    /// those that return `Option<Proxy<_>>` included, are as ever. Cheap; the proxy itself is unchanged.
+    ///
+    /// A promise can be called, sent in arguments, and gives promises itself; it is a proxy like any other, whose
+    /// [`reference`](Self::reference) is not known before the call has ended.
+    ///
+    /// Order: calls through a promise are dispatched in the order they were made, also when it has become the object.
+    /// Errors: when the call fails, everything that needs the object fails with the same cause, not executed; a call that
+    /// fails with an error of its own breaks its promise (`PromiseBroken`). Pipelined calls are made once: what was not
+    /// executed is not tried again. Cancellation: the call is cancelled when the last proxy and call that need its promise
+    /// are dropped. Limits: a caller with 4,096 promises at one peer waits for the result as without this. Calls on an object
+    /// of this process give the object itself, when the method has run.
+    #[must_use]
+    pub fn pipelined(&self) -> Self {
+        Self { pipelined: true, ..self.clone() }
+    }
+
+    /// The same object as another of its interfaces. Of a promise that is not settled every interface is believed.
     ///
     /// # Errors
     /// `NoSuchInterface`: the object is not known to implement it.
     pub fn cast<U: ?Sized + Interface>(&self) -> Result<Proxy<U>, RemoteError> {
-        Proxy::from_target(&self.target, self.options.clone())
+        let pipelined = self.pipelined;
+        Proxy::from_target(&self.target, self.options.clone()).map(|proxy| Proxy { pipelined, ..proxy })
     }
 
     /// The same object as another of its interfaces, when it says itself that it has it: for references that do not tell
@@ -121,12 +143,12 @@ impl<T: ?Sized + Interface> Proxy<T> {
     }
 
     /// The address of the object, which prints as a URI. `None` for an object of this process: its address depends on
-    /// the node that exports it, see [`Node::export`](crate::Node::export).
+    /// the node that exports it, see [`Node::export`](crate::Node::export). `None` as well for a promise that is not settled.
     #[must_use]
     pub fn reference(&self) -> Option<&ObjectRef> {
-        match &self.target {
-            Target::Local(_) => None,
-            Target::Remote(remote) => Some(remote.reference()),
+        match self.target.settled() {
+            Target::Remote(remote) if remote.promised().is_none() => Some(remote.reference()),
+            _ => None,
         }
     }
 
@@ -151,10 +173,10 @@ impl<T: ?Sized + Interface> Proxy<T> {
         WeakProxy::new(self)
     }
 
-    /// Whether the object is in this process.
+    /// Whether the object is in this process, as far as is known.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        matches!(self.target, Target::Local(_))
+        matches!(self.target.settled(), Target::Local(_))
     }
 
     /// A proxy that sends its calls over `invoke`, which is believed to lead to a `T`.
@@ -192,7 +214,8 @@ impl<T: ?Sized + Interface> Proxy<T> {
 
 impl<T: ?Sized> Proxy<T> {
     fn made_of(target: Target, servant: Option<Arc<T>>, options: Option<Arc<CallOptions>>) -> Self {
-        Self { target, servant, options, order: next_order(), interface: PhantomData }
+        let pipelined = matches!(&target, Target::Remote(remote) if remote.promised().is_some());
+        Self { target, servant, options, order: next_order(), pipelined, interface: PhantomData }
     }
 
     /// The id of the object.
@@ -210,7 +233,8 @@ impl<T: ?Sized> Proxy<T> {
 
 impl<T: ?Sized> Clone for Proxy<T> {
     fn clone(&self) -> Self {
-        Self::made_of(self.target.clone(), self.servant.clone(), self.options.clone())
+        let proxy = Self::made_of(self.target.clone(), self.servant.clone(), self.options.clone());
+        Self { pipelined: self.pipelined, ..proxy }
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct CallFrame {
     pub(crate) method: MethodId,
     /// Remaining time when the frame was made.
     pub(crate) timeout_ms: u32,
+    /// The id under which later calls name the reference that this one returns.
+    pub(crate) promise: Option<ObjectId>,
     pub(crate) metadata: Metadata,
     pub(crate) references: Vec<WireReference>,
     pub(crate) body: Body,
@@ -68,17 +70,33 @@ pub(crate) enum Frame {
     Hello(Hello),
     Call(CallFrame),
     Reply(ReplyFrame),
-    Data { lane: Lane, id: CallId, last: bool, bytes: Bytes },
+    Data {
+        lane: Lane,
+        id: CallId,
+        last: bool,
+        bytes: Bytes,
+    },
     Cancel(CallId),
-    Credit { lane: Lane, bytes: u64 },
+    Credit {
+        lane: Lane,
+        bytes: u64,
+    },
     Ping(u64),
     Pong(u64),
-    GoAway { accepted: u64 },
-    Goodbye { code: u16, accepted: u64, text: String },
+    GoAway {
+        accepted: u64,
+    },
+    Goodbye {
+        code: u16,
+        accepted: u64,
+        text: String,
+    },
     Release(Vec<Released>),
     Renew,
     Claim(Claim),
     Claimed(Vec<Claimed>),
+    /// Promises that the caller will not name again.
+    Forget(Vec<ObjectId>),
 }
 
 const HELLO: u8 = 1;
@@ -95,11 +113,13 @@ const RELEASE: u8 = 11;
 const RENEW: u8 = 12;
 const CLAIM: u8 = 13;
 const CLAIMED: u8 = 14;
+const FORGET: u8 = 17;
 
 const ONEWAY: u8 = 1;
 const REFERENCES: u8 = 2;
 const METADATA: u8 = 4;
 const FOLLOWS: u8 = 8;
+const PROMISE: u8 = 16;
 const LAST: u8 = 16;
 
 /// Cuts the first whole frame off `input`; `None` when it is not all there yet.
@@ -135,6 +155,7 @@ impl Frame {
             RENEW => ("renew", Some(Self::Renew)),
             CLAIM => ("claim", Claim::decode(&mut input)?.map(Self::Claim)),
             CLAIMED => ("claimed", holding::decode_claimed(&mut input)?.map(Self::Claimed)),
+            FORGET => ("forget promises", decode_forget(input)?),
             unknown => return Err(FrameError::UnknownKind(unknown)),
         };
         frame.ok_or(FrameError::Truncated(name))
@@ -167,6 +188,7 @@ impl Frame {
             Self::Renew => framed(out, RENEW, |_| {}),
             Self::Claim(claim) => framed(out, CLAIM, |out| claim.encode(out)),
             Self::Claimed(claimed) => framed(out, CLAIMED, |out| holding::encode_claimed(claimed, out)),
+            Self::Forget(promises) => framed(out, FORGET, |out| encode_forget(promises, out)),
         }
     }
 }
@@ -223,6 +245,7 @@ fn encode_call(call: &CallFrame, out: &mut BytesMut) {
     flags |= if call.references.is_empty() { 0 } else { REFERENCES };
     flags |= if call.metadata.is_empty() { 0 } else { METADATA };
     flags |= if matches!(call.body, Body::Follows(_)) { FOLLOWS } else { 0 };
+    flags |= if call.promise.is_some() { PROMISE } else { 0 };
     out.put_u8(flags);
     encode_id(call.id, out);
     out.put_u8(call.hops);
@@ -230,6 +253,9 @@ fn encode_call(call: &CallFrame, out: &mut BytesMut) {
     out.put_u32_le(call.method.interface.0);
     out.put_u32_le(call.method.method);
     out.put_u32_le(call.timeout_ms);
+    if let Some(promise) = call.promise {
+        out.put_slice(&promise.to_bytes());
+    }
     if !call.metadata.is_empty() {
         encode_metadata(&call.metadata, out);
     }
@@ -246,9 +272,10 @@ fn decode_call(mut input: Bytes) -> Result<Option<Frame>, FrameError> {
         let interface = InterfaceId(input.try_get_u32_le().ok()?);
         let method = MethodId { interface, method: input.try_get_u32_le().ok()? };
         let timeout_ms = input.try_get_u32_le().ok()?;
+        let promise = if flags & PROMISE == 0 { None } else { Some(ObjectId::from_bytes(take_16(input)?)) };
         let (oneway, metadata, references) = (flags & ONEWAY != 0, Metadata::default(), Vec::new());
         let body = Body::Follows(0);
-        Some((flags, CallFrame { id, oneway, hops, object, method, timeout_ms, metadata, references, body }))
+        Some((flags, CallFrame { id, oneway, hops, object, method, timeout_ms, promise, metadata, references, body }))
     };
     let Some((flags, mut call)) = fixed(&mut input) else { return Ok(None) };
     if flags & METADATA != 0 {
@@ -323,6 +350,18 @@ fn decode_goodbye(mut input: Bytes) -> Option<Frame> {
     let accepted = input.try_get_u64_le().ok()?;
     let text = String::from_utf8_lossy(&input).into_owned();
     Some(Frame::Goodbye { code, accepted, text: cut(&text).to_owned() })
+}
+
+fn encode_forget(promises: &[ObjectId], out: &mut BytesMut) {
+    out.put_u16_le(u16::try_from(promises.len()).unwrap_or(u16::MAX));
+    promises.iter().for_each(|id| out.put_slice(&id.to_bytes()));
+}
+
+fn decode_forget(mut input: Bytes) -> Result<Option<Frame>, FrameError> {
+    let Ok(count) = input.try_get_u16_le() else { return Ok(None) };
+    within("promises in a frame", count.into(), limits::PROMISES_PER_SESSION_MAX)?;
+    let ids = (0..count).map(|_| take_16(&mut input).map(ObjectId::from_bytes));
+    Ok(ids.collect::<Option<_>>().map(Frame::Forget))
 }
 
 fn encode_metadata(metadata: &Metadata, out: &mut BytesMut) {

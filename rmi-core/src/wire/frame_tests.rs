@@ -20,12 +20,18 @@ fn samples() -> Vec<Frame> {
         object: ObjectId::random(),
         method: MethodId::of("a", "b"),
         timeout_ms: 1000,
+        promise: Some(ObjectId::random()),
         metadata: [("k".to_owned(), "v".to_owned())].into_iter().collect(),
-        references: vec![sender, other],
+        references: vec![sender, other, WireReference::Promised(ObjectId::random())],
         body: Body::Whole(Bytes::from_static(b"\x91\x01")),
     };
-    let plain =
-        CallFrame { metadata: Metadata::default(), references: vec![], body: Body::Follows(70_000), ..call.clone() };
+    let plain = CallFrame {
+        promise: None,
+        metadata: Metadata::default(),
+        references: vec![],
+        body: Body::Follows(70_000),
+        ..call.clone()
+    };
     let reply = ReplyFrame { id: ID, status: ReplyStatus::Error, references: vec![], body: Body::Whole(Bytes::new()) };
     vec![
         Frame::Hello(Hello {
@@ -51,6 +57,7 @@ fn samples() -> Vec<Frame> {
         Frame::Claim(Claim { continues: Some(LeaseId::random()), last: true, objects: vec![ObjectId::random()] }),
         Frame::Claim(Claim { continues: None, last: false, objects: vec![ObjectId::random(), ObjectId::random()] }),
         Frame::Claimed(vec![Claimed { object: ObjectId::random(), held: true }]),
+        Frame::Forget(vec![ObjectId::random(), ObjectId::random()]),
     ]
 }
 
@@ -94,11 +101,13 @@ fn counts_above_their_limits_are_refused() {
     assert!(matches!(reference::decode(&mut input), Err(FrameError::TooMany { value: 65_535, .. })));
     let mut input = Bytes::from_static(&[17]);
     assert!(matches!(decode_metadata(&mut input), Err(FrameError::TooMany { value: 17, limit: 16, .. })));
+    let forgotten = Frame::decode(Bytes::from_static(&[17, 0x01, 0x10]));
+    assert!(matches!(forgotten, Err(FrameError::TooMany { value: 4097, limit: 4096, .. })));
 }
 
 proptest! {
     #[test]
-    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0_u8..12) {
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0_u8..18) {
         let mut payload = vec![kind];
         payload.extend(bytes);
         let _ = Frame::decode(payload.into());

@@ -4,6 +4,7 @@
 //! here knows about connections, time or tokio.
 
 pub(crate) mod codec;
+pub(crate) mod describe;
 pub(crate) mod fault;
 pub(crate) mod frame;
 mod head;

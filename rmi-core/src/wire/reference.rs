@@ -16,10 +16,13 @@ pub(crate) enum WireReference {
     Sender { object: ObjectId, interfaces: Vec<String> },
     /// An object of any other node, the receiver included.
     Other(ObjectRef),
+    /// What a call to the receiver promised, which need not be there yet.
+    Promised(ObjectId),
 }
 
 const SENDER: u8 = 0;
 const OTHER: u8 = 1;
+const PROMISED: u8 = 2;
 
 pub(super) fn encode(references: &[WireReference], out: &mut BytesMut) {
     out.put_u16_le(u16::try_from(references.len()).unwrap_or(u16::MAX));
@@ -37,6 +40,10 @@ pub(super) fn encode(references: &[WireReference], out: &mut BytesMut) {
                 put_texts(reference.interfaces.iter().map(String::as_str), out);
                 put_texts(reference.endpoints.iter().map(Endpoint::as_str), out);
             }
+            WireReference::Promised(promise) => {
+                out.put_u8(PROMISED);
+                out.put_slice(&promise.to_bytes());
+            }
         }
     }
 }
@@ -50,6 +57,7 @@ pub(crate) fn encoded_bytes(references: &[WireReference]) -> usize {
             let endpoints: usize = reference.endpoints.iter().map(|endpoint| 2 + endpoint.as_str().len()).sum();
             34 + texts(&reference.interfaces) + endpoints
         }
+        WireReference::Promised(_) => 17,
     };
     2 + references.iter().map(one).sum::<usize>()
 }
@@ -74,6 +82,7 @@ fn decode_one(input: &mut Bytes) -> Result<WireReference, FrameError> {
             let interfaces = take_interfaces(input)?;
             Ok(WireReference::Other(ObjectRef::new(node, object, interfaces, take_endpoints(input)?)))
         }
+        PROMISED => decode_object(input).map(WireReference::Promised),
         other => Err(FrameError::UnknownValue { what: "reference kind", value: other.into() }),
     }
 }

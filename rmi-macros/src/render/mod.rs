@@ -11,6 +11,7 @@ use syn::{GenericParam, Generics, ItemImpl, WherePredicate, parse_quote};
 use crate::messages;
 use crate::model::{Errors, Interface, Method, first_token};
 use crate::parse;
+use crate::shape::promises_object;
 
 /// The trait, and what makes it remote; with mistakes, their messages and the plain trait.
 pub(crate) fn interface(interface: &Interface, errors: Errors) -> TokenStream {
@@ -80,6 +81,7 @@ fn statics(interface: &Interface) -> TokenStream {
         let arguments = method.arguments.iter().map(|argument| argument.ident.to_string());
         let options = &method.options;
         let (idempotent, oneway, spawn) = (options.idempotent, options.oneway, options.spawn);
+        let promises = method.return_type().is_some_and(promises_object);
         let timeout = match options.timeout_ms {
             Some(time) => quote!(#krate::private::Some(#krate::private::Duration::from_millis(#time))),
             None => quote!(#krate::private::None),
@@ -91,6 +93,7 @@ fn statics(interface: &Interface) -> TokenStream {
                 method.idempotent = #idempotent;
                 method.oneway = #oneway;
                 method.spawn = #spawn;
+                method.promises = #promises;
                 method.timeout = #timeout;
                 method
             };

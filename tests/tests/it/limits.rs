@@ -44,6 +44,7 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("CONTROL_FRAMES_PER_SECOND_MAX", "control_frames_are_bounded"),
     ("UNKNOWN_OBJECTS_MAX", "guessing_objects_is_bounded"),
     ("SEMAPHORE_WAITING_MAX", "rmi-core: sync: those_who_wait_are_bounded"),
+    ("PROMISES_PER_SESSION_MAX", "proto/promise_tests: the_promises_of_a_peer_are_bounded_and_have_ids_of_their_own"),
     ("STREAM_WINDOW_ITEMS", "streaming: a_batch_beyond_the_credit_ends_the_stream"),
     ("STREAM_WINDOW_BYTES", "streaming: a_producer_cannot_fill_more_than_the_window_of_a_reader_that_does_not_read"),
     ("STREAM_WINDOW_ITEMS_MAX", "streaming: a_reader_cannot_ask_for_a_window_beyond_the_limit"),

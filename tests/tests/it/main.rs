@@ -7,6 +7,7 @@ mod layers;
 mod limits;
 mod model;
 mod outside;
+mod promise_bytes;
 mod promises;
 mod tokens;
 mod transports;

@@ -8,6 +8,7 @@ mod connections;
 mod errors;
 mod invocation;
 mod order;
+mod pipelining;
 mod probe;
 mod security;
 mod shelf;
