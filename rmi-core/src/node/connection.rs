@@ -262,7 +262,9 @@ impl Connection {
         }
         let promises = std::mem::take(&mut *lock(&self.promises));
         drop(promises);
-        if !self.is_lost() {
+        if self.known.get().is_none() {
+            self.unask_all();
+        } else if !self.is_lost() {
             self.node.table.close(self.id, self.lease);
             self.lose_all();
         }

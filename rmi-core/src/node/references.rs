@@ -289,6 +289,14 @@ impl Connection {
         }
     }
 
+    /// The connection never opened, so that no claim was sent over it.
+    pub(super) fn unask_all(&self) {
+        let asked = lock(&self.imports).take();
+        for object in asked.iter().filter_map(|(_, object)| object.upgrade()) {
+            object.unasked(self);
+        }
+    }
+
     pub(super) fn import_reply(self: &Arc<Self>, reply: RawReply) -> Reply {
         let status = if reply.status == ReplyStatus::Ok { Status::Ok } else { Status::Error };
         let mut out = Reply::new(status, reply.body);

@@ -16,6 +16,8 @@ use crate::reference::ObjectRef;
 
 /// Held at its owner, or asked for.
 const HELD: u8 = 1;
+/// Another reference to the same object is what is held.
+const TWIN: u8 = 16;
 /// Its owner, or the way to it, is gone for good.
 const GONE: u8 = 2;
 /// Its own node cannot be reached: calls go through the node that introduced it.
@@ -103,16 +105,24 @@ impl RemoteObject {
         if self.has(HELD | FREE) {
             return;
         }
+        if let Some(twin) = self.twin() {
+            return twin.hold_over(connection);
+        }
         {
             let mut at = lock(&self.at);
-            if self.has(HELD) {
+            if self.has(HELD | TWIN) {
                 return;
             }
             match connection.ask_for(self) {
-                Some(twin) => at.twin = Some(twin),
-                None => at.owner = Arc::downgrade(connection),
+                Some(twin) => {
+                    at.twin = Some(twin);
+                    self.set(TWIN);
+                }
+                None => {
+                    at.owner = Arc::downgrade(connection);
+                    self.set(HELD);
+                }
             }
-            self.set(HELD);
         }
         connection.send_claim(self.reference.object);
     }
@@ -134,6 +144,10 @@ impl RemoteObject {
     pub(super) fn moved(self: &Arc<Self>, from: &Arc<Connection>, to: &Arc<Connection>) -> bool {
         let mut at = lock(&self.at);
         at.twin = to.ask_for(self);
+        if at.twin.is_some() {
+            self.flags.fetch_and(!HELD, Ordering::AcqRel);
+            self.set(TWIN);
+        }
         let over = if at.twin.is_none() { Arc::downgrade(to) } else { Weak::new() };
         let is_from = |over: &Weak<Connection>| std::ptr::eq(over.as_ptr(), Arc::as_ptr(from));
         if is_from(&at.owner) {
@@ -171,6 +185,26 @@ impl RemoteObject {
         }
     }
 
+    fn twin(&self) -> Option<Arc<Self>> {
+        if !self.has(TWIN) {
+            return None;
+        }
+        lock(&self.at).twin.clone()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.has(GONE) || self.twin().is_some_and(|twin| twin.is_gone())
+    }
+
+    /// The connection over which the owner was asked never opened: nobody was asked.
+    pub(super) fn unasked(&self, connection: &Connection) {
+        let mut at = lock(&self.at);
+        if std::ptr::eq(at.owner.as_ptr(), connection) {
+            at.owner = Weak::new();
+            self.flags.fetch_and(!HELD, Ordering::AcqRel);
+        }
+    }
+
     /// Contact over `connection` is over for good.
     pub(super) fn lost(&self, connection: &Connection) {
         let (is_owner, is_introducer) = {
@@ -197,7 +231,7 @@ impl RemoteObject {
     }
 
     async fn call(self: Arc<Self>, call: Call) -> Outcome {
-        if self.has(GONE) {
+        if self.is_gone() {
             return Err(self.gone());
         }
         if !self.has(RELAYED) {
@@ -220,7 +254,7 @@ impl RemoteObject {
     /// The owner of an object that we hold says that there is none: it was revoked.
     fn note(&self, outcome: &Outcome) {
         let none = matches!(outcome, Err(error) if error.kind() == ErrorKind::NoSuchObject && !error.is_relayed());
-        if none && self.has(HELD) {
+        if none && self.has(HELD | TWIN) {
             self.lose();
         }
     }
@@ -240,7 +274,7 @@ impl RemoteObject {
             return route.current_is_over().await;
         }
         self.hold();
-        route.until(|| self.has(GONE)).await;
+        route.until(|| self.is_gone()).await;
     }
 }
 
