@@ -61,6 +61,8 @@ pub(super) struct World {
     lives: Vec<usize>,
     things: Vec<Made>,
     links: Links,
+    /// When a host that may have held something crashed last: its leases end later.
+    crashed: Option<Instant>,
     under_way: JoinSet<Under>,
     tally: Tally,
 }
@@ -95,6 +97,7 @@ impl World {
             lives: Vec::new(),
             things: Vec::new(),
             links: Links::new(),
+            crashed: None,
             under_way: JoinSet::new(),
             tally: Tally::default(),
         };
@@ -235,6 +238,7 @@ impl World {
 
     fn crash(&mut self, host: usize, how: Cut) {
         let Some(gone) = self.hosts[host].take() else { return };
+        self.crashed = Some(Instant::now());
         self.network.crash(name(host), how);
         self.disturb();
         gone.holds.drop_all();
@@ -371,7 +375,8 @@ impl World {
             (true, true) => PROMPT_PASSED_ON,
             (false, _) => LEASE + LATE,
         };
-        made.due.or_else(|| Some(Instant::now() + time))
+        let after_crash = self.crashed.map(|crashed| crashed + LEASE + LATE);
+        made.due.or_else(|| Some(after_crash.unwrap_or_else(Instant::now).max(Instant::now() + time)))
     }
 
     /// Something fails or comes back: what is under way to let an object go may be lost with it.
