@@ -1,7 +1,7 @@
 //! After contact was lost: until the leases are over the two nodes may meet again and go on with what they hold.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
@@ -9,6 +9,9 @@ use crate::limits;
 use crate::node::connection::Connection;
 use crate::node::now;
 use crate::peer::Identity;
+
+/// Between a connection that was lost soon and the next one.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Until when each side keeps what it holds.
 struct Until {
@@ -67,14 +70,17 @@ async fn dial_again(connection: &Arc<Connection>) {
     while connection.is_dialled() && (connection.holds_anything() || node.table.holds(connection.id)) {
         let Ok(next) = route.connection() else { return };
         next.until(|| next.peer().is_some() || next.is_over()).await;
-        if let (Some(now), Some(before)) = (next.peer(), connection.peer()) {
-            if now.node != before.node {
+        if let (Some(found), Some(before)) = (next.peer(), connection.peer()) {
+            if found.node != before.node {
                 // Of the node that answered before nothing is left.
                 return connection.lose_all();
             }
             next.continue_from(connection);
-            connection.until(|| !connection.holds_anything() && !node.table.holds(connection.id)).await;
-            return;
+            // That may be lost in its turn before the peer has heard of it.
+            tokio::select! {
+                () = connection.until(|| !connection.holds_anything() && !node.table.holds(connection.id)) => return,
+                () = next.until(|| next.is_over()) => node.sleep_until(now() + PAUSE).await,
+            }
         }
     }
 }
