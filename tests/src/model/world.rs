@@ -37,6 +37,8 @@ struct Made {
     passed_on: bool,
     /// When it must be dropped, if nobody holds it.
     due: Option<Instant>,
+    /// Whether its end was seen.
+    seen: bool,
 }
 
 /// What a step under way came to.
@@ -152,7 +154,7 @@ impl World {
         let ended = Arc::default();
         let servant = Numbered { number, ended: Arc::clone(&ended) };
         host.holds.create(number, Proxy::<dyn Thing>::new(servant));
-        self.things.push(Made { owner: host.life, ended, passed_on: false, due: None });
+        self.things.push(Made { owner: host.life, ended, passed_on: false, due: None, seen: false });
     }
 
     fn pass(&mut self, from: usize, to: usize, pick: usize, copies: usize) -> Result<(), String> {
@@ -324,7 +326,10 @@ impl World {
                 return Err(format!("nobody holds object {thing}; it {end} {late:?} after it had to be"));
             }
             self.tally.held += u64::from(held.is_some());
-            self.tally.let_go += u64::from(ended.is_some() && self.things[thing].due.is_some());
+            let seen = std::mem::replace(&mut self.things[thing].seen, ended.is_some());
+            // What ends with its owner was not let go.
+            let let_go = ended.is_some() && !seen && self.is_alive(self.things[thing].owner);
+            self.tally.let_go += u64::from(let_go);
             // An object that has ended is judged once.
             self.things[thing].due = if ended.is_some() { None } else { due };
         }
