@@ -1,4 +1,6 @@
-//! The bank that the examples share.
+//! What the examples share: a bank, and processes of their own.
+
+pub mod process;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -2,17 +2,13 @@
 //!
 //! The program starts itself as the registry, which hosts the semaphore, and as the workers.
 
-#[path = "tour/child.rs"]
-mod child;
-
 use std::process::ExitCode;
 use std::time::Duration;
 
-use child::Process;
 use clap::{Parser, Subcommand};
 use rmi_core::sync::Semaphore;
 use rmi_core::{CallOptions, Node, Proxy, Registry};
-use rmi_registry::process;
+use rmi_examples::process::{self, Outcome, Process};
 
 /// Shows what becomes of a permit whose holder is killed.
 #[derive(Parser)]
@@ -25,35 +21,23 @@ struct Options {
 enum Role {
     /// The registry; started by the example
     #[command(hide = true)]
-    Registry(process::Options),
+    Registry(rmi_registry::process::Options),
     /// A worker; started by the example
     #[command(hide = true)]
     Worker { registry: String },
 }
 
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match Options::parse().role {
+    process::report(match Options::parse().role {
         None => show().await,
-        Some(role) => tokio::select! {
-            outcome = play(role) => outcome,
-            () = child::parent_is_gone() => Ok(()),
-        },
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("semaphore: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        Some(role) => process::child(play(role)).await,
+    })
 }
 
 async fn play(role: Role) -> Outcome {
     match role {
-        Role::Registry(options) => process::run(options).await,
+        Role::Registry(options) => rmi_registry::process::run(options).await,
         Role::Worker { registry } => work(&registry).await,
     }
 }
@@ -79,13 +63,10 @@ async fn worker(registry: &str) -> Outcome<(Process, u64)> {
 }
 
 async fn show() -> Outcome {
-    // Over a Unix socket the kernel tells of a death at once.
-    let socket = std::env::temp_dir().join(format!("rmi-semaphore-{}.sock", std::process::id()));
-    let place = format!("unix:{}", socket.display());
+    let place = process::unix_endpoint();
     let registry = Process::start(&["registry", "--memory", "--listen", &place]).await?;
     let shown = show_with(&place).await;
-    registry.kill().await?;
-    std::fs::remove_file(socket)?;
+    registry.end().await?;
     shown
 }
 

@@ -3,15 +3,14 @@
 //! The program starts itself twice more, as the registry and as the host, and shows what a caller sees, from the first
 //! lookup to a host that is killed in the middle of a call and comes back.
 
-mod child;
 mod steps;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rmi_core::{Node, Proxy, Registry};
+use rmi_examples::process::{self, Outcome};
 use rmi_examples::{Bank, Vault};
-use rmi_registry::process;
 
 /// Shows remote objects at work in three processes.
 #[derive(Parser)]
@@ -24,36 +23,23 @@ struct Options {
 enum Role {
     /// The registry; started by the tour
     #[command(hide = true)]
-    Registry(process::Options),
+    Registry(rmi_registry::process::Options),
     /// The host of the bank; started by the tour
     #[command(hide = true)]
     Host { registry: String },
 }
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match Options::parse().role {
+    process::report(match Options::parse().role {
         None => steps::tour().await,
-        Some(role) => tokio::select! {
-            outcome = play(role) => outcome,
-            // The tour is gone, however that came about: nothing is left behind.
-            () = child::parent_is_gone() => Ok(()),
-        },
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tour: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        Some(role) => process::child(play(role)).await,
+    })
 }
 
 async fn play(role: Role) -> Outcome {
     match role {
-        Role::Registry(options) => process::run(options).await,
+        Role::Registry(options) => rmi_registry::process::run(options).await,
         Role::Host { registry } => host(&registry).await,
     }
 }

@@ -4,11 +4,9 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use rmi_core::{CallOptions, Node, Proxy, Registry, RemoteError, remote};
+use rmi_examples::process::{Outcome, Process};
 use rmi_examples::{Bank, BankError, Observer};
 use tokio::sync::mpsc;
-
-use crate::Outcome;
-use crate::child::Process;
 
 /// Numbers the steps and times them.
 struct Steps {

@@ -3,16 +3,13 @@
 //! The program starts itself three times more as workers. Each enlists under `workers`; the queue looks that name up and
 //! has one proxy for all of them.
 
-#[path = "../tour/child.rs"]
-mod child;
-
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use child::Process;
 use rmi_core::naming::Balance;
 use rmi_core::{Node, Proxy, Registry, RemoteError, remote};
+use rmi_examples::process::{self, Outcome, Process};
 use rmi_registry::{Running, store::Memory};
 use tokio::task::JoinSet;
 
@@ -20,8 +17,6 @@ const WORKERS: usize = 3;
 const JOBS: u64 = 90;
 /// How many jobs are out at a time.
 const OUT: usize = 9;
-
-type Failure = Box<dyn std::error::Error>;
 
 #[remote]
 trait Worker {
@@ -44,32 +39,21 @@ impl Worker for Slow {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match std::env::args().nth(1) {
+    process::report(match std::env::args().nth(1) {
         None => queue().await,
-        Some(registry) => tokio::select! {
-            outcome = worker(&registry) => outcome,
-            // The queue is gone, however that came about: nothing is left behind.
-            () = child::parent_is_gone() => Ok(()),
-        },
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("workers: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        Some(registry) => process::child(worker(&registry)).await,
+    })
 }
 
 /// A member of the group: a node that listens, and an object that is enlisted.
-async fn worker(registry: &str) -> Result<(), Failure> {
+async fn worker(registry: &str) -> Outcome {
     let node = Node::builder().listen("tcp://127.0.0.1:0").start().await?;
     let names = Registry::connect(&node, registry).await?;
     println!("{}", names.enlist("workers", &Proxy::<dyn Worker>::new(Slow)).await?);
     std::future::pending().await
 }
 
-async fn queue() -> Result<(), Failure> {
+async fn queue() -> Outcome {
     let registry = Running::start(&["tcp://127.0.0.1:0".parse()?], Memory).await?;
     let endpoint = registry.endpoints().first().ok_or("the registry listens nowhere")?.to_string();
     let mut workers = Vec::new();
@@ -91,7 +75,7 @@ async fn queue() -> Result<(), Failure> {
 }
 
 /// Gives out every job, kills a worker after a third of them, and counts what each process did.
-async fn run(group: &Proxy<dyn Worker>, doomed: Process) -> Result<BTreeMap<u32, usize>, Failure> {
+async fn run(group: &Proxy<dyn Worker>, doomed: Process) -> Outcome<BTreeMap<u32, usize>> {
     let (mut out, mut done, mut doomed) = (JoinSet::new(), BTreeMap::new(), Some(doomed));
     for number in 0..JOBS {
         let group = group.clone();
@@ -115,7 +99,7 @@ async fn run(group: &Proxy<dyn Worker>, doomed: Process) -> Result<BTreeMap<u32,
 type Squared = (u64, Result<(u64, u32), RemoteError>);
 
 /// Waits for a job and checks its result.
-async fn take(out: &mut JoinSet<Squared>, done: &mut BTreeMap<u32, usize>) -> Result<(), Failure> {
+async fn take(out: &mut JoinSet<Squared>, done: &mut BTreeMap<u32, usize>) -> Outcome {
     let Some(ended) = out.join_next().await else { return Ok(()) };
     let (number, outcome) = ended?;
     let (square, process) = outcome?;
