@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use rmi_core::{CallOptions, Node, Proxy, Registry, RemoteError, remote};
 use rmi_examples::process::{Outcome, Process};
-use rmi_examples::{Bank, BankError, Observer};
+use rmi_examples::{Bank, BankError, Observer, Subscription};
 use tokio::sync::mpsc;
+
+use crate::LEASE;
 
 /// Numbers the steps and times them.
 struct Steps {
@@ -37,6 +39,8 @@ pub(crate) async fn tour() -> Outcome {
 
     calls(&mut steps, &bank).await?;
     callback(&mut steps, &bank).await?;
+    lease(&mut steps, &place, &bank).await?;
+    stream(&mut steps, &bank).await?;
     limits_of_patience(&mut steps, &bank).await?;
     let host = death_and_return(&mut steps, host, &place, &names, bank).await?;
 
@@ -74,10 +78,68 @@ impl Observer for Teller {
 
 async fn callback(steps: &mut Steps, bank: &Proxy<dyn Bank>) -> Outcome {
     let (sender, mut changes) = mpsc::unbounded_channel();
-    bank.watch(Proxy::new(Teller(sender))).await?;
+    let subscription = bank.watch(Proxy::new(Teller(sender))).await?;
     bank.deposit("alice", 1).await?;
     let (account, cents) = changes.recv().await.ok_or("no callback came")?;
     steps.done(format!("the host called an object of this process: {account} has {cents} cents now"));
+    drop(subscription);
+    // The subscription held the teller, and that was all that held it.
+    if tokio::time::timeout(LEASE, changes.recv()).await?.is_some() {
+        return Err("the teller should have been dropped".into());
+    }
+    steps.done(
+        "the last proxy to the subscription was dropped: the host dropped its object, and this process the teller",
+    );
+    Ok(())
+}
+
+/// Another caller: it watches the bank until it is killed.
+pub(crate) async fn watcher(registry: &str) -> Outcome {
+    let node = Node::builder().start().await?;
+    let bank: Proxy<dyn Bank> = Registry::connect(&node, registry).await?.lookup("bank/main").await?;
+    let (sender, _changes) = mpsc::unbounded_channel();
+    let subscription = bank.watch(Proxy::new(Teller(sender))).await?;
+    println!("watching, {} changes so far", subscription.told().await?);
+    std::future::pending().await
+}
+
+async fn lease(steps: &mut Steps, place: &str, bank: &Proxy<dyn Bank>) -> Outcome {
+    let watcher = Process::start(&["watcher", place]).await?;
+    let id = watcher.id();
+    if bank.watched().await? != 1 {
+        return Err("the bank should be watched".into());
+    }
+    steps.done(format!("process {id} has a subscription, too, and says: {}", watcher.line));
+    watcher.kill().await?;
+    let killed = Instant::now();
+    while bank.watched().await? > 0 {
+        if killed.elapsed() > 2 * LEASE {
+            return Err("the subscription outlived its lease".into());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    steps.done(format!("it was killed, and its lease of {LEASE:?} is over: the host dropped the subscription"));
+    Ok(())
+}
+
+/// More than any reader wants to wait for.
+const PAGES: u64 = 1_000_000;
+/// How many pages may be under way to the reader.
+const WINDOW: u32 = 4;
+
+async fn stream(steps: &mut Steps, bank: &Proxy<dyn Bank>) -> Outcome {
+    let mut statement = bank.statement(PAGES).await?.window(WINDOW, 1024);
+    for _ in 0..3 {
+        statement.next().await.ok_or("the statement is too short")??;
+    }
+    let printed = bank.printed().await?;
+    // Beside those that were read and those under way, one may be queued and one be in the printer's hand.
+    if printed > 3 + u64::from(WINDOW) + 3 {
+        return Err(format!("{printed} pages were printed for a reader of 3").into());
+    }
+    steps.done(format!(
+        "of a stream of {PAGES} pages 3 were read; the host printed {printed}, and waits for the reader"
+    ));
     Ok(())
 }
 
