@@ -25,6 +25,12 @@ fn chat_is_heard() {
 }
 
 #[test]
+fn an_observer_that_is_dropped_or_killed_is_not_subscribed_any_more() {
+    let line = last_line(env!("CARGO_BIN_EXE_observer"));
+    assert_eq!(line, "0 observers are left: one dropped its subscription, one was killed");
+}
+
+#[test]
 fn the_permit_of_a_killed_holder_goes_to_the_next() {
     let line = last_line(env!("CARGO_BIN_EXE_semaphore"));
     assert_eq!(line, "the permit of the process that was killed went to the next one, with a higher token");
