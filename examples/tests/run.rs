@@ -31,6 +31,11 @@ fn an_observer_that_is_dropped_or_killed_is_not_subscribed_any_more() {
 }
 
 #[test]
+fn an_object_of_a_factory_dies_with_its_last_client() {
+    assert_eq!(last_line(env!("CARGO_BIN_EXE_factory")), "the document lived as long as its last client");
+}
+
+#[test]
 fn the_permit_of_a_killed_holder_goes_to_the_next() {
     let line = last_line(env!("CARGO_BIN_EXE_semaphore"));
     assert_eq!(line, "the permit of the process that was killed went to the next one, with a higher token");
