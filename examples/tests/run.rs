@@ -20,8 +20,8 @@ fn bank_closes() {
 }
 
 #[test]
-fn chat_is_heard() {
-    assert_eq!(last_line(env!("CARGO_BIN_EXE_chat")), "2 members heard it");
+fn who_is_dropped_or_killed_has_left_the_chat_room() {
+    assert_eq!(last_line(env!("CARGO_BIN_EXE_chat")), "ann is heard by 0 others, all have left the room");
 }
 
 #[test]
