@@ -53,7 +53,11 @@ impl fmt::Display for Hold {
                     None => f.write_str("held by a node that has not said hello")?,
                 }
                 let contact = if *connected { "over" } else { "lost with" };
-                write!(f, ", {contact} connection {connection}: {copies} copies")?;
+                write!(
+                    f,
+                    ", {contact} connection {connection}: {copies} {}",
+                    if *copies == 1 { "copy" } else { "copies" }
+                )?;
                 if *queued > 0 {
                     write!(f, ", {queued} of them in frames that wait to be sent")?;
                 }

@@ -303,7 +303,7 @@ async fn objects_says_why_each_is_alive() {
     assert_eq!((*node, *copies, *queued, *connected), (Some(caller.id()), 1, 0, true));
     assert!(*left > Duration::from_secs(50) && *left <= Duration::from_secs(60));
     assert_eq!(Some(of("Thing").object), thing.reference().map(|reference| reference.object));
-    assert!(of("Thing").holds[0].to_string().contains("1 copies"));
+    assert!(of("Thing").holds[0].to_string().contains("1 copy"));
 }
 
 #[tokio::test]
