@@ -286,6 +286,7 @@ impl Connection {
             self.node.runtime.spawn(lost::outlive(self.clone()));
         } else {
             self.node.table.close(self.id, self.lease);
+            self.lose_all();
         }
         self.node.connections.remove(&self.id);
         self.node.changed.notify_waiters();

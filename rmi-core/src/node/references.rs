@@ -28,6 +28,15 @@ pub(super) struct Parcel {
     pub(super) cargo: Option<Box<dyn Cargo>>,
 }
 
+/// What came of entering a claim.
+pub(super) enum Asked {
+    Entered,
+    /// This reference to the same object is held, or asked for.
+    Already(Arc<RemoteObject>),
+    /// The connection is over.
+    Over,
+}
+
 /// The objects that a frame carries: held for the peer, unless the frame is never sent.
 struct Carried {
     node: Arc<Shared>,
@@ -165,6 +174,8 @@ impl Connection {
     fn import_one(self: &Arc<Self>, reference: WireReference) -> Target {
         let Some((peer, endpoints)) = self.known() else { return Target::Remote(self.node.nowhere()) };
         let (reference, own) = match reference {
+            // A node may pass on a reference to what is no object of its own any more: nobody introduces it then.
+            WireReference::Other(reference) if reference.node == peer.node => (reference, true),
             WireReference::Other(reference) => (reference, false),
             // Calls that name promises come in through `import_beside`, and replies name none.
             WireReference::Promised(_) => return Target::Remote(self.node.nowhere()),
@@ -178,21 +189,30 @@ impl Connection {
             return self.node.target(reference);
         }
         let known = lock(&self.imports).get(reference.object).and_then(Weak::upgrade);
-        let object = match known.filter(|known| known.is(&reference)) {
-            Some(known) => known,
-            None if own => RemoteObject::owned_by(self, self.route(), reference),
-            None => self.introduce(peer, reference),
+        if let Some(known) = known.filter(|known| known.is(&reference) && known.received(self)) {
+            return Target::Remote(known);
+        }
+        let object = match own {
+            true => RemoteObject::owned_by(self, self.route(), reference),
+            false => self.introduce(peer, reference),
         };
-        let first = {
-            let mut imports = lock(&self.imports);
-            let first = imports.is_empty();
-            imports.received(object.reference_id(), Arc::downgrade(&object));
-            first
-        };
-        if first {
-            self.locked(|session| session.set_holding(self.holds_anything()));
+        if !object.received(self) {
+            object.orphaned(self);
         }
         Target::Remote(object)
+    }
+
+    /// Enters a copy of the reference; says whether it is the first of all that is held here. `None` when the connection is
+    /// over: then the copy is not held.
+    pub(super) fn enter(&self, object: &Arc<RemoteObject>) -> Option<bool> {
+        let mut imports = lock(&self.imports);
+        let first = imports.is_empty();
+        imports.received(object.reference_id(), Arc::downgrade(object)).then_some(first)
+    }
+
+    /// Renews the lease from now on if anything is held.
+    pub(super) fn tend(&self) {
+        self.locked(|session| session.set_holding(self.holds_anything()));
     }
 
     /// A reference to an object of a third node.
@@ -215,15 +235,16 @@ impl Connection {
         objects.iter().for_each(RemoteObject::hold);
     }
 
-    /// Enters a claim for the object, unless another reference to it is held here: then that one is returned.
-    pub(super) fn ask_for(&self, object: &Arc<RemoteObject>) -> Option<Arc<RemoteObject>> {
-        let known = lock(&self.imports).get(object.reference_id()).and_then(Weak::upgrade);
+    /// Enters a claim for the object, unless another reference to it is held here.
+    pub(super) fn ask_for(&self, object: &Arc<RemoteObject>) -> Asked {
+        let mut imports = lock(&self.imports);
+        let known = imports.get(object.reference_id()).and_then(Weak::upgrade);
         // What a peer introduces under an id of its own is another object.
-        let known = known.filter(|known| known.is(object.address()));
-        if known.is_none() {
-            lock(&self.imports).asked(object.reference_id(), Arc::downgrade(object));
+        match known.filter(|known| known.is(object.address())) {
+            Some(known) => Asked::Already(known),
+            None if imports.asked(object.reference_id(), Arc::downgrade(object)) => Asked::Entered,
+            None => Asked::Over,
         }
-        known
     }
 
     /// Sends the claim that [`ask_for`](Self::ask_for) entered.

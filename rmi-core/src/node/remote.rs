@@ -11,6 +11,7 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{NodeId, ObjectId};
 use crate::node::connection::{Connection, lock};
 use crate::node::promise::Promise;
+use crate::node::references::Asked;
 use crate::node::route::Route;
 use crate::reference::ObjectRef;
 
@@ -24,6 +25,8 @@ const GONE: u8 = 2;
 const RELAYED: u8 = 4;
 /// Not counted by anybody: a well-known id, which outlives the node that answers.
 const FREE: u8 = 8;
+/// Its owner has said that it counts us, or a twin.
+const COUNTED: u8 = 32;
 
 /// An object of another node. While it lives, the peers that count for us keep the object.
 pub(crate) struct RemoteObject {
@@ -41,8 +44,20 @@ struct At {
     owner: Weak<Connection>,
     /// The node that gave us the reference, until the owner counts us.
     introducer: Option<Introducer>,
-    /// Another reference to the same object, which is held already.
-    twin: Option<Arc<RemoteObject>>,
+    /// Other references to the same object, which are held instead.
+    twins: Vec<Arc<RemoteObject>>,
+    /// Those whose twin we are, until the owner counts us.
+    sharers: Vec<Weak<RemoteObject>>,
+}
+
+impl At {
+    fn is_owner(&self, connection: &Connection) -> bool {
+        std::ptr::eq(self.owner.as_ptr(), connection)
+    }
+
+    fn is_introducer(&self, connection: &Connection) -> bool {
+        self.introducer.as_ref().is_some_and(|introducer| std::ptr::eq(introducer.over.as_ptr(), connection))
+    }
 }
 
 /// A node that passed a reference on and keeps the object alive for us.
@@ -65,7 +80,7 @@ impl RemoteObject {
 
     /// An object whose owner sent it over this connection.
     pub(super) fn owned_by(over: &Arc<Connection>, route: Arc<Route>, reference: ObjectRef) -> Arc<Self> {
-        Self::new(route, reference, HELD, At { owner: Arc::downgrade(over), ..At::default() })
+        Self::new(route, reference, HELD | COUNTED, At { owner: Arc::downgrade(over), ..At::default() })
     }
 
     /// An object that another node passed on. `reachable` says whether its own node may be dialled.
@@ -96,8 +111,40 @@ impl RemoteObject {
         self.flags.fetch_or(flag, Ordering::AcqRel);
     }
 
+    fn clear(&self, flag: u8) {
+        self.flags.fetch_and(!flag, Ordering::AcqRel);
+    }
+
     pub(super) fn is(&self, reference: &ObjectRef) -> bool {
         (self.reference.node, self.reference.object) == (reference.node, reference.object)
+    }
+
+    /// Enters a copy that came over `connection`; says whether its sender counts it for us.
+    pub(super) fn received(self: &Arc<Self>, connection: &Connection) -> bool {
+        let first = {
+            // Under this lock the introducer cannot be left, with all copies of before, between the question and the entry.
+            let at = lock(&self.at);
+            let counts = at.is_owner(connection) || at.is_introducer(connection);
+            counts.then(|| connection.enter(self)).flatten()
+        };
+        if first == Some(true) {
+            connection.tend();
+        }
+        first.is_some()
+    }
+
+    /// What was held over this connection is not counted by its peer: asks the owner.
+    pub(super) fn orphaned(self: &Arc<Self>, connection: &Connection) {
+        let introducer = {
+            let mut at = lock(&self.at);
+            if at.is_owner(connection) {
+                at.owner = Weak::new();
+                self.clear(HELD | COUNTED);
+            }
+            if at.is_introducer(connection) { at.introducer.take() } else { None }
+        };
+        drop(introducer);
+        self.hold();
     }
 
     /// Sees to it that the owner counts us as a holder: asks over `connection` if nobody has.
@@ -105,70 +152,119 @@ impl RemoteObject {
         if self.has(HELD | FREE) {
             return;
         }
-        if let Some(twin) = self.twin() {
-            return twin.hold_over(connection);
+        if self.has(TWIN) {
+            return self.twins().iter().for_each(|twin| twin.hold_over(connection));
         }
-        {
+        let asked = {
             let mut at = lock(&self.at);
             if self.has(HELD | TWIN) {
                 return;
             }
-            match connection.ask_for(self) {
-                Some(twin) => {
-                    at.twin = Some(twin);
-                    self.set(TWIN);
-                }
-                None => {
+            let asked = connection.ask_for(self);
+            match &asked {
+                Asked::Entered => {
                     at.owner = Arc::downgrade(connection);
                     self.set(HELD);
                 }
+                Asked::Already(twin) => self.shares(&mut at, twin),
+                Asked::Over => return,
+            }
+            asked
+        };
+        match asked {
+            Asked::Already(twin) => twin.share_with(self),
+            _ => connection.send_claim(self.reference.object),
+        }
+    }
+
+    fn shares(&self, at: &mut At, twin: &Arc<Self>) {
+        at.twins.push(twin.clone());
+        self.set(TWIN);
+    }
+
+    /// Our claim is that of `sharer` as well.
+    fn share_with(&self, sharer: &Arc<Self>) {
+        {
+            let mut at = lock(&self.at);
+            if !self.has(COUNTED) {
+                at.sharers.retain(|known| known.strong_count() > 0);
+                at.sharers.push(Arc::downgrade(sharer));
+                return;
             }
         }
-        connection.send_claim(self.reference.object);
+        sharer.counted();
     }
 
     /// Asks the owner to count us, dialling it if need be; nothing is waited for.
     pub(super) fn hold(self: &Arc<Self>) {
-        if !self.has(HELD | FREE | RELAYED | GONE)
-            && let Ok(connection) = self.route.connection()
-        {
-            self.hold_over(&connection);
+        if self.has(HELD | FREE | GONE) {
+            return;
+        }
+        match self.route.connection() {
+            Ok(connection) => self.hold_over(&connection),
+            // There is no way to the owner, and never will be.
+            Err(_) if !self.has_introducer() => self.lose(),
+            Err(_) => {}
         }
     }
 
     pub(super) fn is_introduced_over(&self, connection: &Connection) -> bool {
-        lock(&self.at).introducer.as_ref().is_some_and(|introducer| std::ptr::eq(introducer.over.as_ptr(), connection))
+        lock(&self.at).is_introducer(connection)
     }
 
     /// Held over another connection from here on; says whether to claim it there.
     pub(super) fn moved(self: &Arc<Self>, from: &Arc<Connection>, to: &Arc<Connection>) -> bool {
-        let mut at = lock(&self.at);
-        at.twin = to.ask_for(self);
-        if at.twin.is_some() {
-            self.flags.fetch_and(!HELD, Ordering::AcqRel);
-            self.set(TWIN);
+        let asked = {
+            let mut at = lock(&self.at);
+            let asked = to.ask_for(self);
+            let over = match &asked {
+                Asked::Entered => Arc::downgrade(to),
+                Asked::Already(twin) => {
+                    self.shares(&mut at, twin);
+                    Weak::new()
+                }
+                Asked::Over => Arc::downgrade(from),
+            };
+            if at.is_owner(from) {
+                at.owner = over.clone();
+                if self.has(TWIN) {
+                    self.clear(HELD);
+                }
+            }
+            if at.is_introducer(from) {
+                at.introducer.iter_mut().for_each(|introducer| introducer.over = over.clone());
+            }
+            asked
+        };
+        match &asked {
+            Asked::Entered => {}
+            Asked::Already(twin) => twin.share_with(self),
+            Asked::Over => self.orphaned(from),
         }
-        let over = if at.twin.is_none() { Arc::downgrade(to) } else { Weak::new() };
-        let is_from = |over: &Weak<Connection>| std::ptr::eq(over.as_ptr(), Arc::as_ptr(from));
-        if is_from(&at.owner) {
-            at.owner = over.clone();
-        }
-        if let Some(introducer) = at.introducer.as_mut().filter(|introducer| is_from(&introducer.over)) {
-            introducer.over = over;
-        }
-        at.twin.is_none()
+        matches!(asked, Asked::Entered)
     }
 
     /// What came of asking over `connection`.
     pub(super) fn answered(&self, connection: &Arc<Connection>, held: bool) {
-        let is_owner = std::ptr::eq(lock(&self.at).owner.as_ptr(), Arc::as_ptr(connection));
+        let is_owner = lock(&self.at).is_owner(connection);
         match (is_owner, held) {
-            // The owner counts us: whoever introduced us need not any more.
-            (true, true) => self.leave_introducer(),
+            (true, true) => self.counted(),
             (true, false) => self.lose(),
             (false, true) => {}
             (false, false) => self.leave_introducer(),
         }
+    }
+
+    /// The owner counts us: whoever introduced us need not any more.
+    fn counted(&self) {
+        let sharers = {
+            let mut at = lock(&self.at);
+            self.set(COUNTED);
+            self.clear(RELAYED);
+            std::mem::take(&mut at.sharers)
+        };
+        self.leave_introducer();
+        sharers.iter().filter_map(Weak::upgrade).for_each(|sharer| sharer.counted());
     }
 
     fn leave_introducer(&self) {
@@ -185,37 +281,56 @@ impl RemoteObject {
         }
     }
 
-    fn twin(&self) -> Option<Arc<Self>> {
-        if !self.has(TWIN) {
-            return None;
-        }
-        lock(&self.at).twin.clone()
+    fn twins(&self) -> Vec<Arc<Self>> {
+        if self.has(TWIN) { lock(&self.at).twins.clone() } else { Vec::new() }
     }
 
     fn is_gone(&self) -> bool {
-        self.has(GONE) || self.twin().is_some_and(|twin| twin.is_gone())
+        self.has(GONE) || self.twins().iter().any(|twin| twin.is_gone())
+    }
+
+    /// Whether somebody keeps the object for us, or was asked to.
+    fn is_kept(&self) -> bool {
+        self.has(HELD | TWIN) || self.has_introducer()
     }
 
     /// The connection over which the owner was asked never opened: nobody was asked.
     pub(super) fn unasked(&self, connection: &Connection) {
         let mut at = lock(&self.at);
-        if std::ptr::eq(at.owner.as_ptr(), connection) {
-            at.owner = Weak::new();
-            self.flags.fetch_and(!HELD, Ordering::AcqRel);
+        if at.is_owner(connection) {
+            self.unheld(&mut at);
+        }
+        drop(at);
+        self.route.tell();
+    }
+
+    /// Nobody was asked, or never answered: an introducer still keeps the object, and passes calls on.
+    fn unheld(&self, at: &mut At) {
+        at.owner = Weak::new();
+        self.clear(HELD);
+        if at.introducer.is_some() {
+            self.set(RELAYED);
         }
     }
 
     /// Contact over `connection` is over for good.
     pub(super) fn lost(&self, connection: &Connection) {
+        let without_goodbye = connection.is_lost();
         let (is_owner, is_introducer) = {
-            let at = lock(&self.at);
-            let introducer = at.introducer.as_ref().map(|introducer| introducer.over.as_ptr());
-            (std::ptr::eq(at.owner.as_ptr(), connection), introducer == Some(std::ptr::from_ref(connection)))
+            let mut at = lock(&self.at);
+            let (is_owner, is_introducer) = (at.is_owner(connection), at.is_introducer(connection));
+            if is_owner && without_goodbye && at.introducer.is_some() {
+                return self.unheld(&mut at);
+            }
+            (is_owner, is_introducer)
         };
         if is_owner {
             self.lose();
         } else if is_introducer {
             self.leave_introducer();
+            // Nobody passes calls on any more; the object's own node is the last resort.
+            self.clear(RELAYED);
+            self.me.upgrade().iter().for_each(Self::hold);
         }
     }
 
@@ -223,6 +338,7 @@ impl RemoteObject {
         self.set(GONE);
         self.leave_introducer();
         self.route.tell();
+        self.twins().iter().for_each(|twin| twin.lose());
     }
 
     fn gone(&self) -> RemoteError {
@@ -238,7 +354,7 @@ impl RemoteObject {
             let outcome = self.route.invoke(&self, &call).await;
             let unreachable = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Unreachable
                 && error.executed() == Executed::No && !error.is_relayed());
-            if !unreachable || self.introducer().is_none() {
+            if !unreachable || !self.has_introducer() {
                 self.note(&outcome);
                 return outcome;
             }
@@ -246,7 +362,7 @@ impl RemoteObject {
         }
         match self.introducer() {
             Some(introducer) => introducer.invoke(&self, &call).await,
-            // Whoever could pass calls on is gone; the object's own node is the last resort.
+            // It has just left.
             None => self.route.invoke(&self, &call).await,
         }
     }
@@ -257,6 +373,11 @@ impl RemoteObject {
         if none && self.has(HELD | TWIN) {
             self.lose();
         }
+    }
+
+    /// Whether another node passes calls on when its own cannot be reached.
+    pub(super) fn has_introducer(&self) -> bool {
+        lock(&self.at).introducer.is_some()
     }
 
     fn introducer(&self) -> Option<Arc<Route>> {
@@ -274,7 +395,10 @@ impl RemoteObject {
             return route.current_is_over().await;
         }
         self.hold();
-        route.until(|| self.is_gone()).await;
+        match self.twins().first() {
+            Some(twin) => twin.closed().await,
+            None => route.until(|| self.is_gone() || !self.is_kept()).await,
+        }
     }
 }
 
@@ -291,7 +415,7 @@ impl Invoke for RemoteObject {
 
     fn promise(&self, call: &Call) -> Option<Result<Arc<dyn Invoke>, RemoteError>> {
         let me = self.me.upgrade()?;
-        if self.has(GONE) {
+        if self.is_gone() {
             return Some(Err(self.gone()));
         }
         if self.has(RELAYED) {
@@ -299,7 +423,7 @@ impl Invoke for RemoteObject {
         }
         match self.route.address(&me) {
             // A call that may have to go by whoever passed the object on cannot promise anything at once.
-            Ok((connection, _)) if connection.peer().is_none() && self.introducer().is_some() => None,
+            Ok((connection, _)) if connection.peer().is_none() && self.has_introducer() => None,
             Ok((connection, to)) => Promise::make(me, &connection, to, call, None),
             Err(error) => Some(Err(error)),
         }

@@ -208,7 +208,9 @@ impl Route {
                 Err(error) => error,
             };
             let again = attempt < limits::ATTEMPTS_MAX && error.retry_is_safe(call.idempotent);
-            if !again || now() >= deadline || !self.take_retry() {
+            // What is left of the time is better spent on the way around.
+            let around = error.kind() == ErrorKind::Unreachable && object.has_introducer();
+            if !again || around || now() >= deadline || !self.take_retry() {
                 return Err(error);
             }
             let pause = jitter(error.retry_after().unwrap_or_else(|| pause_bound(attempt)));

@@ -369,7 +369,7 @@ impl World {
         self.losses_left -= 1;
         self.owner_introducer = Link::default();
         self.to_introducer.before = Some(std::mem::take(&mut self.to_introducer.lease));
-        let held = self.introducer.take();
+        let held = std::mem::take(&mut self.introducer).take();
         // A claim for nothing ends the lease of before as well.
         if held.is_empty() {
             self.to_introducer.before = None;

@@ -11,6 +11,8 @@ use crate::id::ObjectId;
 #[derive(Debug, Clone)]
 pub(crate) struct Imports<H> {
     held: HashMap<ObjectId, Import<H>>,
+    /// Everything was taken: nothing can be held here any more.
+    over: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ pub(crate) enum Answer<H> {
 
 impl<H> Default for Imports<H> {
     fn default() -> Self {
-        Self { held: HashMap::new() }
+        Self { held: HashMap::new(), over: false }
     }
 }
 
@@ -57,21 +59,24 @@ impl<H: Clone> Imports<H> {
         self.held.get(&object).is_some_and(|import| import.asked > 0)
     }
 
-    /// A copy came; `handle` stands for the object from here on.
-    pub(crate) fn received(&mut self, object: ObjectId, handle: H) {
-        let import = self.entry(object, handle);
-        import.copies = import.copies.saturating_add(1);
+    /// A copy came; `handle` stands for the object from here on. `false` when nothing can be held here any more.
+    pub(crate) fn received(&mut self, object: ObjectId, handle: H) -> bool {
+        let entry = self.entry(object, handle);
+        entry.map(|import| import.copies = import.copies.saturating_add(1)).is_some()
     }
 
-    /// A claim goes out.
-    pub(crate) fn asked(&mut self, object: ObjectId, handle: H) {
-        self.entry(object, handle).asked += 1;
+    /// A claim goes out. `false` when nothing can be held here any more.
+    pub(crate) fn asked(&mut self, object: ObjectId, handle: H) -> bool {
+        self.entry(object, handle).map(|import| import.asked += 1).is_some()
     }
 
-    fn entry(&mut self, object: ObjectId, handle: H) -> &mut Import<H> {
+    fn entry(&mut self, object: ObjectId, handle: H) -> Option<&mut Import<H>> {
+        if self.over {
+            return None;
+        }
         let import = self.held.entry(object).or_insert(Import { handle: None, copies: 0, asked: 0 });
         import.handle = Some(handle);
-        import
+        Some(import)
     }
 
     /// The answer to a claim came.
@@ -105,8 +110,9 @@ impl<H: Clone> Imports<H> {
         copies
     }
 
-    /// Takes everything, to hold it over another connection.
+    /// Takes everything, to hold it over another connection; nothing can be held over this one any more.
     pub(crate) fn take(&mut self) -> Vec<(ObjectId, H)> {
+        self.over = true;
         let held = std::mem::take(&mut self.held);
         held.into_iter().filter_map(|(object, import)| Some((object, import.handle?))).collect()
     }
@@ -121,7 +127,7 @@ mod tests {
     #[test]
     fn letting_go_says_how_many_copies_came() {
         let mut imports = Imports::default();
-        (0..3).for_each(|_| imports.received(X, 'a'));
+        assert!((0..3).all(|_| imports.received(X, 'a')));
         assert_eq!(imports.dropped(X, |handle| *handle == 'a'), 3);
         assert!(imports.is_empty());
     }
@@ -159,6 +165,7 @@ mod tests {
         let mut imports = Imports::default();
         imports.received(X, 'a');
         assert_eq!(imports.take(), [(X, 'a')]);
+        assert!(!imports.received(X, 'a') && !imports.asked(X, 'a'));
         assert!(imports.is_empty());
     }
 }

@@ -222,8 +222,10 @@ impl ObjectTable {
             Target::Local(object) => (object.id(), None),
             Target::Remote(remote) => (remote.reference().object, Some(remote)),
         };
+        let node = |way: &Arc<dyn Invoke>| way.reference().node;
         match lease.get(id) {
-            Some(held) if held.way.is_some() != way.is_some() => return Err(TableError::Taken),
+            // Whoever chose an id that is another object's must not be called in its place.
+            Some(held) if held.way.as_ref().map(node) != way.map(node) => return Err(TableError::Taken),
             None if lease.len() >= limit => return Err(TableError::Full(limit)),
             _ => {}
         }
@@ -360,8 +362,10 @@ impl ObjectTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::{Dispatch, Dispatched, Incoming};
+    use crate::call::{Call, Dispatch, Dispatched, Incoming, Invocation};
+    use crate::id::NodeId;
     use crate::interface::Descriptor;
+    use crate::reference::ObjectRef;
 
     struct Nothing;
 
@@ -451,6 +455,31 @@ mod tests {
         table.pin(&first, Some(ObjectId::REGISTRY), Pin::Exported).unwrap();
         assert_eq!(table.pin(&object(), Some(ObjectId::REGISTRY), Pin::Exported), Err(TableError::Taken));
         assert_eq!(table.pin(&first, Some(ObjectId::random()), Pin::Exported), Err(TableError::Taken));
+    }
+
+    /// An object of another node, as somebody describes it.
+    struct Elsewhere(ObjectRef);
+
+    impl Invoke for Elsewhere {
+        fn invoke(&self, _: Call) -> Invocation {
+            Box::pin(std::future::pending())
+        }
+
+        fn reference(&self) -> &ObjectRef {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn a_peer_gets_no_two_objects_of_one_id_from_us() {
+        let (table, own) = (table(&[1, 2]), object());
+        let of = |node| Target::Remote(Arc::new(Elsewhere(ObjectRef::new(node, own.id(), vec![], vec![]))));
+        let (first, second) = (of(NodeId::random()), of(NodeId::random()));
+        table.hold(1, &first, 2).unwrap();
+        assert_eq!(table.hold(1, &second, 2), Err(TableError::Taken));
+        assert_eq!(table.hold(1, &Target::Local(own.clone()), 2), Err(TableError::Taken));
+        assert_eq!(table.hold(1, &first, 2), Ok(own.id()));
+        assert_eq!(table.hold(2, &second, 2), Ok(own.id()));
     }
 
     #[test]

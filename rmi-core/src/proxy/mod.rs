@@ -153,8 +153,8 @@ impl<T: ?Sized + Interface> Proxy<T> {
     }
 
     /// Resolves when the object or its node is gone, so that no call through this proxy can succeed any more: its node has
-    /// said goodbye, another one answers in its place, or contact was lost for longer than the lease. For an object of this
-    /// process it never resolves.
+    /// said goodbye, another one answers in its place, or contact was lost for longer than the lease. Also when nobody holds
+    /// the object for this process and its node cannot be reached. For an object of this process it never resolves.
     ///
     /// For an object with a well-known id ([`Node::at`](crate::Node::at)), which outlives the node that serves it, it
     /// resolves when the connection that calls take at present is over.

@@ -6,6 +6,7 @@ mod cancellation;
 mod collection;
 mod connections;
 mod errors;
+mod handovers;
 mod invocation;
 mod order;
 mod pipelining;

@@ -137,7 +137,7 @@ impl Shelf for Stocked {
 }
 
 /// Where every host has its shelf.
-const SHELF: ObjectId = ObjectId::from_bytes(*b"conformance.shlf");
+pub(super) const SHELF: ObjectId = ObjectId::from_bytes(*b"conformance.shlf");
 
 fn place(host: &str) -> Endpoint {
     format!("sim:{host}").parse().unwrap()

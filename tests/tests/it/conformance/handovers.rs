@@ -1,0 +1,191 @@
+//! References that are passed on while links are cut, nodes end and calls are given up. Time is paused.
+
+use std::time::Duration;
+
+use rmi_core::{ErrorKind, Executed, Node, NodeId, ObjectId, ObjectRef, Proxy};
+use rmi_tests::{Cut, Network};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::shelf::{Count, Item, SHELF, Shelf, host, one, shelf};
+
+const PROMPT: Duration = Duration::from_millis(200);
+const MOMENT: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(60);
+const LEASE_OVER: Duration = Duration::from_secs(62);
+
+/// Hosts of these names.
+async fn hosts<const N: usize>(seed: u64, names: [&str; N]) -> (Network, Count, [Node; N]) {
+    let (network, count) = (Network::new(seed), Count::new());
+    let mut nodes = Vec::new();
+    for name in names {
+        nodes.push(host(&network, name, &count).await);
+    }
+    (network, count, nodes.try_into().unwrap())
+}
+
+/// What lies on the shelf of host `by`, for `node`.
+async fn from(node: &Node, by: &str) -> Proxy<dyn Item> {
+    shelf(node, by).stored().await.unwrap().remove(0)
+}
+
+async fn closed(proxy: &Proxy<dyn Item>, within: Duration) -> bool {
+    timeout(within, proxy.closed()).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_cannot_be_dialled_is_called_through_the_introducer() {
+    for how in [Cut::Reset, Cut::Silent] {
+        let (network, count, [a, b, c]) = hosts(1, ["a", "b", "c"]).await;
+        shelf(&a, "b").put(vec![count.item()]).await.unwrap();
+        network.cut("a", "c", how);
+        let item = from(&c, "b").await;
+        item.touch().await.unwrap();
+        shelf(&a, "b").clear().await.unwrap();
+        count.only_ended(0, LEASE * 3).await;
+        item.touch().await.unwrap();
+        drop(item);
+        count.ended(1, PROMPT).await;
+        assert_eq!((a.exported(), b.exported()), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_holder_of_an_object_behind_an_introducer_is_told_when_that_ends() {
+    let (network, count, [a, b, c]) = hosts(2, ["a", "b", "c"]).await;
+    shelf(&a, "b").put(vec![count.item()]).await.unwrap();
+    network.cut("a", "c", Cut::Reset);
+    let item = from(&c, "b").await;
+    item.touch().await.unwrap();
+    assert!(!closed(&item, LEASE).await);
+    b.shutdown().await;
+    assert!(closed(&item, MOMENT).await);
+    let error = item.touch().await.unwrap_err();
+    assert_eq!(error.executed(), Executed::No, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_reference_to_an_object_is_told_when_it_is_gone() {
+    let (_network, count, [a, _b, c, d]) = hosts(3, ["a", "b", "c", "d"]).await;
+    let item = count.item();
+    for holder in ["b", "c"] {
+        shelf(&a, holder).put(vec![item.clone()]).await.unwrap();
+    }
+    let (first, second) = (from(&d, "b").await, from(&d, "c").await);
+    assert_eq!(first, second);
+    first.touch().await.unwrap();
+    second.touch().await.unwrap();
+    let both = async { tokio::join!(first.closed(), second.closed()) };
+    let (told, ()) = tokio::join!(timeout(LEASE, both), a.shutdown());
+    assert!(told.is_ok());
+    for reference in [first, second] {
+        assert_eq!(reference.touch().await.unwrap_err().kind(), ErrorKind::Gone);
+    }
+    drop(c);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_two_introducers_need_not_wait_when_it_ends() {
+    let (_network, count, [a, b, c, d]) = hosts(4, ["a", "b", "c", "d"]).await;
+    let item = count.item();
+    for holder in ["b", "c"] {
+        shelf(&a, holder).put(vec![item.clone()]).await.unwrap();
+    }
+    drop(item);
+    let (first, second) = (from(&d, "b").await, from(&d, "c").await);
+    first.touch().await.unwrap();
+    second.touch().await.unwrap();
+    for introducer in [c, b] {
+        let begun = Instant::now();
+        introducer.shutdown().await;
+        assert!(begun.elapsed() < MOMENT, "{:?}", begun.elapsed());
+    }
+    drop(first);
+    count.only_ended(0, LEASE_OVER).await;
+    second.touch().await.unwrap();
+    drop(second);
+    count.ended(1, PROMPT).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reference_that_leads_nowhere_is_closed() {
+    let (_network, _count, [a]) = hosts(5, ["a"]).await;
+    for node in [a.id(), NodeId::random()] {
+        let reference = ObjectRef::new(node, ObjectId::random(), vec![], vec![]);
+        let item: Proxy<dyn Item> = a.proxy(&reference).unwrap();
+        assert_eq!(item.touch().await.unwrap_err().executed(), Executed::No);
+        assert!(closed(&item, MOMENT).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_passes_on_a_reference_to_nothing_of_its_own_leaves_nothing() {
+    let (_network, _count, [b, c]) = hosts(7, ["b", "c"]).await;
+    let at = |object| ObjectRef::new(b.id(), object, vec![], b.endpoints().to_vec());
+    shelf(&b, "b").put(vec![b.proxy(&at(ObjectId::random())).unwrap()]).await.unwrap();
+    let store: Proxy<dyn Shelf> = c.proxy(&at(SHELF)).unwrap();
+    let item = store.stored().await.unwrap().remove(0);
+    let weak = item.downgrade();
+    assert_eq!(item.touch().await.unwrap_err().executed(), Executed::No);
+    drop(item);
+    assert!(weak.upgrade().is_none());
+}
+
+/// The item of a reply that came before its connection was lost and was read after it, when its peer was there again or not.
+async fn late(network: &Network, b: &Node, again: bool) -> Proxy<dyn Item> {
+    let store = shelf(b, "a");
+    let mut call = std::pin::pin!(store.make(1));
+    // It is polled once, and not while its reply comes.
+    assert!(timeout(Duration::ZERO, &mut call).await.is_err());
+    sleep(MOMENT).await;
+    network.cut("a", "b", Cut::Reset);
+    network.heal("a", "b");
+    if again {
+        sleep(MOMENT).await;
+    }
+    call.await.unwrap().remove(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reference_that_is_read_after_its_connection_was_lost_is_claimed() {
+    for (holds_another, again) in [(false, false), (false, true), (true, false)] {
+        let (network, count, [a, b]) = hosts(6, ["a", "b"]).await;
+        let another = if holds_another { Some(one(&b, "a").await) } else { None };
+        let item = late(&network, &b, again).await;
+        count.only_ended(0, LEASE * 3).await;
+        item.touch().await.unwrap();
+        drop((item, another));
+        count.ended(1 + usize::from(holds_another), PROMPT).await;
+        assert_eq!(a.exported(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reference_that_is_read_after_all_others_were_claimed_anew_is_told_to_be_gone() {
+    let (network, count, [_a, b]) = hosts(8, ["a", "b"]).await;
+    let another = one(&b, "a").await;
+    let item = late(&network, &b, true).await;
+    assert!(closed(&item, MOMENT).await);
+    assert_eq!(item.touch().await.unwrap_err().kind(), ErrorKind::Gone);
+    count.only_ended(1, MOMENT).await;
+    another.touch().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_first_used_on_the_connection_after_a_lost_one_is_kept() {
+    let (network, count, [a, b]) = hosts(9, ["a", "b"]).await;
+    let item = count.item();
+    let reference = a.export(&item).unwrap();
+    drop(item);
+    let other: Proxy<dyn Item> = b.proxy(&a.export(&count.item()).unwrap()).unwrap();
+    other.touch().await.unwrap();
+    let kept: Proxy<dyn Item> = b.proxy(&reference).unwrap();
+    drop(other);
+    sleep(MOMENT).await;
+    network.cut("a", "b", Cut::Reset);
+    network.heal("a", "b");
+    sleep(MOMENT).await;
+    kept.touch().await.unwrap();
+    assert!(a.unexport(reference.object));
+    count.only_ended(0, LEASE * 3).await;
+    kept.touch().await.unwrap();
+}
