@@ -43,6 +43,8 @@ pub const OBJECTS_PER_FRAME_MAX: usize = 1024;
 pub const RELEASES_TOGETHER: usize = 64;
 /// How long a release waits for others.
 pub const RELEASE_DELAY: Duration = Duration::from_millis(10);
+/// The most objects that a node claims at once because who introduced them goes away. Bounds the dials that one frame can cause.
+pub const CLAIMS_AT_ONCE_MAX: usize = 256;
 /// The shortest lease that a node may grant or be granted. Stops a peer that makes us renew without end.
 pub const LEASE_LEAST: Duration = Duration::from_millis(300);
 /// How long objects outlive a connection that the kernel says is dead (Unix sockets, memory), or the lease if that is less:

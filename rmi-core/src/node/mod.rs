@@ -264,7 +264,7 @@ impl Node {
         let route = self.shared().route(destination);
         let reference =
             ObjectRef::new(NodeId::UNKNOWN, object, vec![T::DESCRIPTOR.name.into()], vec![endpoint.clone()]);
-        Proxy::over(RemoteObject::unclaimed(route, reference))
+        Proxy::over(route.object(reference))
     }
 
     /// Shuts the node down in order: it stops listening, refuses new calls, finishes those it has accepted, writes what is
@@ -361,7 +361,7 @@ impl Shared {
             return Target::Local(object);
         }
         let destination = Destination::of(&reference, reference.endpoints.clone());
-        Target::Remote(RemoteObject::unclaimed(self.route(destination), reference))
+        Target::Remote(self.route(destination).object(reference))
     }
 
     fn objects(&self) -> Vec<ObjectInfo> {
@@ -396,7 +396,7 @@ impl Shared {
     /// What leads to no object at all.
     fn nowhere(self: &Arc<Self>) -> Arc<RemoteObject> {
         let reference = ObjectRef::new(self.id, ObjectId::random(), Vec::new(), Vec::new());
-        RemoteObject::unclaimed(self.route(Destination::of(&reference, Vec::new())), reference)
+        self.route(Destination::of(&reference, Vec::new())).object(reference)
     }
 
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, String> {

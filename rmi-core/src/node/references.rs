@@ -1,19 +1,21 @@
 //! References that travel over a connection, and the objects that its two sides hold because of them.
 //!
-//! Locks are taken in one order: a remote object's own, the imports, and the session's alone, with neither of the others held.
+//! Locks are taken in one order: a remote object's holds or the session, then the imports or the table's leases. Nothing that has
+//! a `Drop` of consequence is dropped under any of them.
 
 use std::sync::{Arc, Weak};
 
 use crate::call::{Outcome, Reply, Status, Target};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{LeaseId, ObjectId};
+use crate::limits;
 use crate::node::connection::{Connection, lock};
 use crate::node::promise;
 use crate::node::promises::Beside;
-use crate::node::remote::{Introducer, RemoteObject};
+use crate::node::remote::RemoteObject;
 use crate::node::route::{Destination, Route};
 use crate::node::{Shared, now};
-use crate::object::{Answer, TableError};
+use crate::object::{Answer, Imports, TableError};
 use crate::peer::Peer;
 use crate::proto::{Cargo, RawOutcome, RawReply, code};
 use crate::reference::ObjectRef;
@@ -28,13 +30,22 @@ pub(super) struct Parcel {
     pub(super) cargo: Option<Box<dyn Cargo>>,
 }
 
-/// What came of entering a claim.
-pub(super) enum Asked {
-    Entered,
-    /// This reference to the same object is held, or asked for.
-    Already(Arc<RemoteObject>),
-    /// The connection is over.
+/// What came of entering a copy of a reference.
+#[derive(Clone, Copy)]
+pub(super) enum Entered {
+    /// The first of all that is held over the connection.
+    First,
+    Further,
+    /// It is not to be held over this connection.
+    Refused,
+    /// The connection is over: nothing can be held over it.
     Over,
+}
+
+impl Entered {
+    pub(super) fn is_held(self) -> bool {
+        matches!(self, Self::First | Self::Further)
+    }
 }
 
 /// The objects that a frame carries: held for the peer, unless the frame is never sent.
@@ -56,6 +67,12 @@ impl Drop for Carried {
             self.node.table.unsent(self.connection, &self.objects);
         }
     }
+}
+
+/// Whether another object is held under the id of this one: somebody has described an object of a third node by it.
+fn is_anothers(imports: &Imports<Weak<RemoteObject>>, object: &RemoteObject) -> bool {
+    let known = imports.get(object.id());
+    known.is_some_and(|known| known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), object))
 }
 
 /// Going out.
@@ -188,26 +205,34 @@ impl Connection {
             self.locked(|session| session.release(reference.object, 1));
             return self.node.target(reference);
         }
-        let known = lock(&self.imports).get(reference.object).and_then(Weak::upgrade);
-        if let Some(known) = known.filter(|known| known.is(&reference) && known.received(self)) {
-            return Target::Remote(known);
-        }
         let object = match own {
-            true => RemoteObject::owned_by(self, self.route(), reference),
+            true => {
+                let object = self.route().object(reference);
+                object.received(self);
+                object
+            }
             false => self.introduce(peer, reference),
         };
-        if !object.received(self) {
-            object.orphaned(self);
-        }
         Target::Remote(object)
     }
 
-    /// Enters a copy of the reference; says whether it is the first of all that is held here. `None` when the connection is
-    /// over: then the copy is not held.
-    pub(super) fn enter(&self, object: &Arc<RemoteObject>) -> Option<bool> {
+    /// Enters a copy of the reference.
+    pub(super) fn enter(&self, object: &Arc<RemoteObject>) -> Entered {
         let mut imports = lock(&self.imports);
         let first = imports.is_empty();
-        imports.received(object.reference_id(), Arc::downgrade(object)).then_some(first)
+        if is_anothers(&imports, object) {
+            return Entered::Refused;
+        }
+        match (imports.received(object.id(), Arc::downgrade(object)), first) {
+            (false, _) => Entered::Over,
+            (true, true) => Entered::First,
+            (true, false) => Entered::Further,
+        }
+    }
+
+    /// A copy that was not entered is not needed.
+    pub(super) fn give_back(&self, object: ObjectId) {
+        self.locked(|session| session.release(object, 1));
     }
 
     /// Renews the lease from now on if anything is held.
@@ -220,42 +245,31 @@ impl Connection {
         let may = |endpoint: &crate::Endpoint| self.node.authorizer.dial(peer, endpoint) == Access::Allow;
         let endpoints: Vec<_> = reference.endpoints.iter().filter(|endpoint| may(endpoint)).cloned().collect();
         let reachable = !endpoints.is_empty();
-        let route = self.node.route(Destination::of(&reference, endpoints));
-        let by = Introducer { route: self.route(), over: Arc::downgrade(self) };
-        RemoteObject::introduced(by, route, reference, reachable)
+        let object = self.node.route(Destination::of(&reference, endpoints)).object(reference);
+        object.introduced(self, reachable);
+        object
     }
 
     /// The peer may be gone soon, and with it what it keeps for us: claims at their owners what it has introduced.
     pub(super) fn claim_introduced(&self) {
-        let objects: Vec<_> = lock(&self.imports)
-            .handles()
-            .filter_map(|(_, object)| object.upgrade())
-            .filter(|object| object.is_introduced_over(self))
-            .collect();
-        objects.iter().for_each(RemoteObject::hold);
+        // The last proxy to one may go meanwhile: it must not be dropped under the lock.
+        let held: Vec<_> = lock(&self.imports).handles().filter_map(|(_, object)| object.upgrade()).collect();
+        let introduced = held.iter().filter(|object| object.is_introduced_over(self));
+        introduced.take(limits::CLAIMS_AT_ONCE_MAX).for_each(RemoteObject::hold);
     }
 
-    /// Enters a claim for the object, unless another reference to it is held here.
-    pub(super) fn ask_for(&self, object: &Arc<RemoteObject>) -> Asked {
+    /// Enters a claim for the object; `false` when it cannot be held here.
+    pub(super) fn ask_for(&self, object: &Arc<RemoteObject>) -> bool {
         let mut imports = lock(&self.imports);
-        let known = imports.get(object.reference_id()).and_then(Weak::upgrade);
-        // What a peer introduces under an id of its own is another object.
-        match known.filter(|known| known.is(object.address())) {
-            Some(known) => Asked::Already(known),
-            None if imports.asked(object.reference_id(), Arc::downgrade(object)) => Asked::Entered,
-            None => Asked::Over,
-        }
+        !is_anothers(&imports, object) && imports.asked(object.id(), Arc::downgrade(object))
     }
 
     /// Sends the claim that [`ask_for`](Self::ask_for) entered.
     pub(super) fn send_claim(&self, object: ObjectId) {
-        let asked = lock(&self.imports).is_asked(object);
-        if asked {
-            self.locked(|session| {
-                session.claim(Claim { continues: None, last: false, objects: vec![object] });
-                session.set_holding(self.holds_anything());
-            });
-        }
+        self.locked(|session| {
+            session.claim(Claim { continues: None, last: false, objects: vec![object] });
+            session.set_holding(self.holds_anything());
+        });
     }
 
     /// The answer to claims of ours.
@@ -292,7 +306,7 @@ impl Connection {
         let Some(lease) = before.peer_lease() else { return };
         let held = lock(&before.imports).take();
         let held: Vec<_> = held.into_iter().filter_map(|(_, object)| object.upgrade()).collect();
-        let move_one = |object: &Arc<RemoteObject>| object.moved(before, self).then(|| object.reference_id());
+        let move_one = |object: &Arc<RemoteObject>| object.moved(before, self).then(|| object.id());
         let objects: Vec<_> = held.iter().filter_map(move_one).collect();
         tracing::debug!(objects = objects.len(), before = before.id, "going on after a lost connection");
         self.locked(|session| {

@@ -11,91 +11,61 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{NodeId, ObjectId};
 use crate::node::connection::{Connection, lock};
 use crate::node::promise::Promise;
-use crate::node::references::Asked;
+use crate::node::references::Entered;
 use crate::node::route::Route;
 use crate::reference::ObjectRef;
 
 /// Held at its owner, or asked for.
 const HELD: u8 = 1;
-/// Another reference to the same object is what is held.
-const TWIN: u8 = 16;
 /// Its owner, or the way to it, is gone for good.
 const GONE: u8 = 2;
-/// Its own node cannot be reached: calls go through the node that introduced it.
+/// Its own node cannot be reached: calls go through a node that introduced it.
 const RELAYED: u8 = 4;
 /// Not counted by anybody: a well-known id, which outlives the node that answers.
 const FREE: u8 = 8;
-/// Its owner has said that it counts us, or a twin.
-const COUNTED: u8 = 32;
+/// Who counted us was lost.
+const LOST: u8 = 16;
 
 /// An object of another node. While it lives, the peers that count for us keep the object.
+///
+/// Whatever comes along a route and means one object is one of these, however many references came and from whom.
 pub(crate) struct RemoteObject {
     me: Weak<Self>,
     route: Arc<Route>,
     reference: ObjectRef,
     flags: AtomicU8,
-    at: Mutex<At>,
+    holds: Mutex<Vec<Hold>>,
 }
 
-/// Who counts us as a holder.
-#[derive(Default)]
-struct At {
-    /// The connection to the owner over which the object is held.
-    owner: Weak<Connection>,
-    /// The node that gave us the reference, until the owner counts us.
-    introducer: Option<Introducer>,
-    /// Other references to the same object, which are held instead.
-    twins: Vec<Arc<RemoteObject>>,
-    /// Those whose twin we are, until the owner counts us.
-    sharers: Vec<Weak<RemoteObject>>,
+/// A connection whose peer counts us as a holder, or was asked to.
+struct Hold {
+    over: Weak<Connection>,
+    /// The way through a node that passed the reference on and is not the owner.
+    introducer: Option<Arc<Route>>,
 }
 
-impl At {
-    fn is_owner(&self, connection: &Connection) -> bool {
-        std::ptr::eq(self.owner.as_ptr(), connection)
+impl Hold {
+    fn is_over(&self, connection: &Connection) -> bool {
+        std::ptr::eq(self.over.as_ptr(), connection)
     }
 
-    fn is_introducer(&self, connection: &Connection) -> bool {
-        self.introducer.as_ref().is_some_and(|introducer| std::ptr::eq(introducer.over.as_ptr(), connection))
+    fn let_go(self, object: &RemoteObject) {
+        if let Some(over) = self.over.upgrade() {
+            over.let_go(object.reference.object, object);
+        }
     }
-}
-
-/// A node that passed a reference on and keeps the object alive for us.
-pub(super) struct Introducer {
-    pub(super) route: Arc<Route>,
-    pub(super) over: Weak<Connection>,
 }
 
 impl RemoteObject {
-    fn new(route: Arc<Route>, reference: ObjectRef, flags: u8, at: At) -> Arc<Self> {
-        let (flags, at) = (AtomicU8::new(flags), Mutex::new(at));
-        Arc::new_cyclic(|me| Self { me: me.clone(), route, reference, flags, at })
+    /// An object that nobody counts us as a holder of yet. Made by its route, which knows it.
+    pub(super) fn new(route: Arc<Route>, reference: ObjectRef) -> Arc<Self> {
+        let flags = AtomicU8::new(if reference.node == NodeId::UNKNOWN { FREE } else { 0 });
+        let holds = Mutex::default();
+        Arc::new_cyclic(|me| Self { me: me.clone(), route, reference, flags, holds })
     }
 
-    /// An object that nobody counts us as a holder of yet.
-    pub(super) fn unclaimed(route: Arc<Route>, reference: ObjectRef) -> Arc<Self> {
-        let flags = if reference.node == NodeId::UNKNOWN { FREE } else { 0 };
-        Self::new(route, reference, flags, At::default())
-    }
-
-    /// An object whose owner sent it over this connection.
-    pub(super) fn owned_by(over: &Arc<Connection>, route: Arc<Route>, reference: ObjectRef) -> Arc<Self> {
-        Self::new(route, reference, HELD | COUNTED, At { owner: Arc::downgrade(over), ..At::default() })
-    }
-
-    /// An object that another node passed on. `reachable` says whether its own node may be dialled.
-    pub(super) fn introduced(by: Introducer, route: Arc<Route>, reference: ObjectRef, reachable: bool) -> Arc<Self> {
-        let free = if reference.node == NodeId::UNKNOWN { FREE } else { 0 };
-        let flags = free | if reachable { 0 } else { RELAYED };
-        Self::new(route, reference, flags, At { introducer: Some(by), ..At::default() })
-    }
-
-    pub(super) fn reference_id(&self) -> ObjectId {
+    pub(super) fn id(&self) -> ObjectId {
         self.reference.object
-    }
-
-    pub(super) fn address(&self) -> &ObjectRef {
-        &self.reference
     }
 
     /// The node that must answer, if it is known.
@@ -119,32 +89,52 @@ impl RemoteObject {
         (self.reference.node, self.reference.object) == (reference.node, reference.object)
     }
 
-    /// Enters a copy that came over `connection`; says whether its sender counts it for us.
-    pub(super) fn received(self: &Arc<Self>, connection: &Connection) -> bool {
-        let first = {
-            // Under this lock the introducer cannot be left, with all copies of before, between the question and the entry.
-            let at = lock(&self.at);
-            let counts = at.is_owner(connection) || at.is_introducer(connection);
-            counts.then(|| connection.enter(self)).flatten()
+    /// A copy came from the owner over `connection`.
+    pub(super) fn received(self: &Arc<Self>, connection: &Arc<Connection>) {
+        let entered = {
+            let mut holds = lock(&self.holds);
+            let entered = connection.enter(self);
+            if entered.is_held() {
+                self.set(HELD);
+                add(&mut holds, connection, None);
+            }
+            entered
         };
-        if first == Some(true) {
-            connection.tend();
+        self.settle(connection, entered);
+        if entered.is_held() {
+            self.counted();
         }
-        first.is_some()
     }
 
-    /// What was held over this connection is not counted by its peer: asks the owner.
-    pub(super) fn orphaned(self: &Arc<Self>, connection: &Connection) {
-        let introducer = {
-            let mut at = lock(&self.at);
-            if at.is_owner(connection) {
-                at.owner = Weak::new();
-                self.clear(HELD | COUNTED);
+    /// A copy came over `connection` from a node that is not the owner.
+    pub(super) fn introduced(self: &Arc<Self>, connection: &Arc<Connection>, reachable: bool) {
+        if !reachable {
+            self.set(RELAYED);
+        }
+        let by = connection.route();
+        let entered = {
+            let mut holds = lock(&self.holds);
+            // Whom somebody counts needs nobody else. Two that introduced an object to each other, each kept by the other's
+            // lease, would keep it for ever: so only the first one counts, and none after it was lost.
+            let mine = holds.iter().any(|hold| hold.is_over(connection));
+            let needed = mine || holds.is_empty() && !self.has(LOST);
+            let entered = if needed { connection.enter(self) } else { Entered::Refused };
+            if entered.is_held() {
+                add(&mut holds, connection, Some(by));
             }
-            if at.is_introducer(connection) { at.introducer.take() } else { None }
+            entered
         };
-        drop(introducer);
-        self.hold();
+        self.settle(connection, entered);
+    }
+
+    fn settle(self: &Arc<Self>, connection: &Arc<Connection>, entered: Entered) {
+        match entered {
+            Entered::First => connection.tend(),
+            Entered::Further => {}
+            Entered::Refused => connection.give_back(self.id()),
+            // What came is not counted any more; the owner may still count us.
+            Entered::Over => self.hold(),
+        }
     }
 
     /// Sees to it that the owner counts us as a holder: asks over `connection` if nobody has.
@@ -152,47 +142,15 @@ impl RemoteObject {
         if self.has(HELD | FREE) {
             return;
         }
-        if self.has(TWIN) {
-            return self.twins().iter().for_each(|twin| twin.hold_over(connection));
-        }
-        let asked = {
-            let mut at = lock(&self.at);
-            if self.has(HELD | TWIN) {
-                return;
-            }
-            let asked = connection.ask_for(self);
-            match &asked {
-                Asked::Entered => {
-                    at.owner = Arc::downgrade(connection);
-                    self.set(HELD);
-                }
-                Asked::Already(twin) => self.shares(&mut at, twin),
-                Asked::Over => return,
-            }
-            asked
-        };
-        match asked {
-            Asked::Already(twin) => twin.share_with(self),
-            _ => connection.send_claim(self.reference.object),
-        }
-    }
-
-    fn shares(&self, at: &mut At, twin: &Arc<Self>) {
-        at.twins.push(twin.clone());
-        self.set(TWIN);
-    }
-
-    /// Our claim is that of `sharer` as well.
-    fn share_with(&self, sharer: &Arc<Self>) {
         {
-            let mut at = lock(&self.at);
-            if !self.has(COUNTED) {
-                at.sharers.retain(|known| known.strong_count() > 0);
-                at.sharers.push(Arc::downgrade(sharer));
+            let mut holds = lock(&self.holds);
+            if self.has(HELD) || !connection.ask_for(self) {
                 return;
             }
+            add(&mut holds, connection, None);
+            self.set(HELD);
         }
-        sharer.counted();
+        connection.send_claim(self.id());
     }
 
     /// Asks the owner to count us, dialling it if need be; nothing is waited for.
@@ -209,136 +167,85 @@ impl RemoteObject {
     }
 
     pub(super) fn is_introduced_over(&self, connection: &Connection) -> bool {
-        lock(&self.at).is_introducer(connection)
+        lock(&self.holds).iter().any(|hold| hold.is_over(connection) && hold.introducer.is_some())
     }
 
-    /// Held over another connection from here on; says whether to claim it there.
+    /// What was held over one connection is to be held over another; says whether to claim it there.
     pub(super) fn moved(self: &Arc<Self>, from: &Arc<Connection>, to: &Arc<Connection>) -> bool {
-        let asked = {
-            let mut at = lock(&self.at);
-            let asked = to.ask_for(self);
-            let over = match &asked {
-                Asked::Entered => Arc::downgrade(to),
-                Asked::Already(twin) => {
-                    self.shares(&mut at, twin);
-                    Weak::new()
-                }
-                Asked::Over => Arc::downgrade(from),
-            };
-            if at.is_owner(from) {
-                at.owner = over.clone();
-                if self.has(TWIN) {
-                    self.clear(HELD);
-                }
-            }
-            if at.is_introducer(from) {
-                at.introducer.iter_mut().for_each(|introducer| introducer.over = over.clone());
-            }
-            asked
-        };
-        match &asked {
-            Asked::Entered => {}
-            Asked::Already(twin) => twin.share_with(self),
-            Asked::Over => self.orphaned(from),
+        let mut holds = lock(&self.holds);
+        if holds.iter().any(|hold| hold.is_over(to)) {
+            // It is held there already, with copies of its own.
+            holds.retain(|hold| !hold.is_over(from));
+            return false;
         }
-        matches!(asked, Asked::Entered)
+        let asked = to.ask_for(self);
+        let over = Arc::downgrade(to);
+        holds.iter_mut().filter(|hold| hold.is_over(from)).for_each(|hold| hold.over = over.clone());
+        // Where nothing can be held any more, it is lost with everything else there.
+        asked
     }
 
     /// What came of asking over `connection`.
-    pub(super) fn answered(&self, connection: &Arc<Connection>, held: bool) {
-        let is_owner = lock(&self.at).is_owner(connection);
-        match (is_owner, held) {
-            (true, true) => self.counted(),
-            (true, false) => self.lose(),
-            (false, true) => {}
-            (false, false) => self.leave_introducer(),
+    pub(super) fn answered(self: &Arc<Self>, connection: &Arc<Connection>, held: bool) {
+        if held && !self.is_introduced_over(connection) {
+            self.counted();
+        } else if !held {
+            // One that asks is not held: there is nothing to let go.
+            self.lost(connection);
         }
     }
 
     /// The owner counts us: whoever introduced us need not any more.
     fn counted(&self) {
-        let sharers = {
-            let mut at = lock(&self.at);
-            self.set(COUNTED);
+        let introducers: Vec<Hold> = {
+            let mut holds = lock(&self.holds);
             self.clear(RELAYED);
-            std::mem::take(&mut at.sharers)
+            holds.extract_if(.., |hold| hold.introducer.is_some()).collect()
         };
-        self.leave_introducer();
-        sharers.iter().filter_map(Weak::upgrade).for_each(|sharer| sharer.counted());
-    }
-
-    fn leave_introducer(&self) {
-        let introducer = lock(&self.at).introducer.take();
-        self.let_go(introducer);
-    }
-
-    fn let_go(&self, introducer: Option<Introducer>) {
-        if let Some(Introducer { over, route }) = introducer {
-            if let Some(over) = over.upgrade() {
-                over.let_go(self.reference.object, self);
-            }
-            drop(route);
-        }
-    }
-
-    fn twins(&self) -> Vec<Arc<Self>> {
-        if self.has(TWIN) { lock(&self.at).twins.clone() } else { Vec::new() }
-    }
-
-    fn is_gone(&self) -> bool {
-        self.has(GONE) || self.twins().iter().any(|twin| twin.is_gone())
-    }
-
-    /// Whether somebody keeps the object for us, or was asked to.
-    fn is_kept(&self) -> bool {
-        self.has(HELD | TWIN) || self.has_introducer()
+        introducers.into_iter().for_each(|hold| hold.let_go(self));
     }
 
     /// The connection over which the owner was asked never opened: nobody was asked.
     pub(super) fn unasked(&self, connection: &Connection) {
-        let mut at = lock(&self.at);
-        if at.is_owner(connection) {
-            self.unheld(&mut at);
-        }
-        drop(at);
+        let mut holds = lock(&self.holds);
+        holds.retain(|hold| !hold.is_over(connection));
+        self.review(&holds);
+        drop(holds);
         self.route.tell();
     }
 
-    /// Nobody was asked, or never answered: an introducer still keeps the object, and passes calls on.
-    fn unheld(&self, at: &mut At) {
-        at.owner = Weak::new();
-        self.clear(HELD);
-        if at.introducer.is_some() {
-            self.set(RELAYED);
+    /// Nothing is held over this connection any more, and nothing will be.
+    pub(super) fn lost(self: &Arc<Self>, connection: &Connection) {
+        let (was_owner, kept) = {
+            let mut holds = lock(&self.holds);
+            let was_owner = holds.iter().any(|hold| hold.is_over(connection) && hold.introducer.is_none());
+            holds.retain(|hold| !hold.is_over(connection));
+            self.review(&holds);
+            self.set(LOST);
+            (was_owner, !holds.is_empty())
+        };
+        match (was_owner, kept) {
+            (true, false) => self.lose(),
+            // The object's own node is the last resort.
+            (false, false) => self.hold(),
+            (_, true) => self.route.tell(),
         }
     }
 
-    /// Contact over `connection` is over for good.
-    pub(super) fn lost(&self, connection: &Connection) {
-        let without_goodbye = connection.is_lost();
-        let (is_owner, is_introducer) = {
-            let mut at = lock(&self.at);
-            let (is_owner, is_introducer) = (at.is_owner(connection), at.is_introducer(connection));
-            if is_owner && without_goodbye && at.introducer.is_some() {
-                return self.unheld(&mut at);
-            }
-            (is_owner, is_introducer)
-        };
-        if is_owner {
-            self.lose();
-        } else if is_introducer {
-            self.leave_introducer();
-            // Nobody passes calls on any more; the object's own node is the last resort.
-            self.clear(RELAYED);
-            self.me.upgrade().iter().for_each(Self::hold);
+    /// After a hold was taken off: who is left.
+    fn review(&self, holds: &[Hold]) {
+        if holds.iter().all(|hold| hold.introducer.is_some()) {
+            self.clear(HELD);
+            // Introducers pass calls on; without one there is only the direct way.
+            if holds.is_empty() { self.clear(RELAYED) } else { self.set(RELAYED) }
         }
     }
 
     fn lose(&self) {
         self.set(GONE);
-        self.leave_introducer();
+        let holds = std::mem::take(&mut *lock(&self.holds));
+        holds.into_iter().for_each(|hold| hold.let_go(self));
         self.route.tell();
-        self.twins().iter().for_each(|twin| twin.lose());
     }
 
     fn gone(&self) -> RemoteError {
@@ -347,7 +254,7 @@ impl RemoteObject {
     }
 
     async fn call(self: Arc<Self>, call: Call) -> Outcome {
-        if self.is_gone() {
+        if self.has(GONE) {
             return Err(self.gone());
         }
         if !self.has(RELAYED) {
@@ -370,18 +277,18 @@ impl RemoteObject {
     /// The owner of an object that we hold says that there is none: it was revoked.
     fn note(&self, outcome: &Outcome) {
         let none = matches!(outcome, Err(error) if error.kind() == ErrorKind::NoSuchObject && !error.is_relayed());
-        if none && self.has(HELD | TWIN) {
+        if none && self.has(HELD) {
             self.lose();
         }
     }
 
     /// Whether another node passes calls on when its own cannot be reached.
     pub(super) fn has_introducer(&self) -> bool {
-        lock(&self.at).introducer.is_some()
+        self.introducer().is_some()
     }
 
     fn introducer(&self) -> Option<Arc<Route>> {
-        lock(&self.at).introducer.as_ref().map(|introducer| introducer.route.clone())
+        lock(&self.holds).iter().find_map(|hold| hold.introducer.clone())
     }
 
     /// Whether calls over this route are passed on by the node it leads to.
@@ -395,10 +302,13 @@ impl RemoteObject {
             return route.current_is_over().await;
         }
         self.hold();
-        match self.twins().first() {
-            Some(twin) => twin.closed().await,
-            None => route.until(|| self.is_gone() || !self.is_kept()).await,
-        }
+        route.until(|| self.has(GONE) || lock(&self.holds).is_empty()).await;
+    }
+}
+
+fn add(holds: &mut Vec<Hold>, connection: &Arc<Connection>, introducer: Option<Arc<Route>>) {
+    if !holds.iter().any(|hold| hold.is_over(connection)) {
+        holds.push(Hold { over: Arc::downgrade(connection), introducer });
     }
 }
 
@@ -415,7 +325,7 @@ impl Invoke for RemoteObject {
 
     fn promise(&self, call: &Call) -> Option<Result<Arc<dyn Invoke>, RemoteError>> {
         let me = self.me.upgrade()?;
-        if self.is_gone() {
+        if self.has(GONE) {
             return Some(Err(self.gone()));
         }
         if self.has(RELAYED) {
@@ -446,10 +356,8 @@ impl fmt::Debug for RemoteObject {
 /// The last proxy of this process is gone: whoever counts us is told.
 impl Drop for RemoteObject {
     fn drop(&mut self) {
-        let at = std::mem::take(self.at.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if let Some(owner) = at.owner.upgrade() {
-            owner.let_go(self.reference.object, self);
-        }
-        self.let_go(at.introducer);
+        self.route.forget(self);
+        let holds = std::mem::take(self.holds.get_mut().unwrap_or_else(PoisonError::into_inner));
+        holds.into_iter().for_each(|hold| hold.let_go(self));
     }
 }

@@ -3,13 +3,14 @@
 //! Routes are told apart by node id *and* endpoints. A node id is a claim that anybody can make, so a reference with
 //! endpoints of somebody else's choosing never shares a connection with an honest one.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tracing::Instrument;
 
-use crate::call::{Call, Outcome};
+use crate::call::{Call, Invoke, Outcome};
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{NodeId, ObjectId};
@@ -50,6 +51,8 @@ pub(crate) struct Route {
     /// The connection that the references of this route came over, if the peer dialled it; they dial only when it is gone.
     over: Option<Mutex<Weak<Connection>>>,
     state: Mutex<State>,
+    /// What stands for each object that this route leads to.
+    objects: Mutex<HashMap<ObjectId, Weak<RemoteObject>>>,
     /// Wakes who waits for an object of this route to be gone.
     changed: Notify,
 }
@@ -91,7 +94,14 @@ impl Route {
 
     fn new(node: Arc<Shared>, destination: Destination, over: Option<Mutex<Weak<Connection>>>) -> Arc<Self> {
         let state = State { connection: None, instead: None, failures: 0, not_before: None, retries: RETRIES_MAX };
-        Arc::new(Self { node, destination, over, state: Mutex::new(state), changed: Notify::new() })
+        Arc::new(Self {
+            node,
+            destination,
+            over,
+            state: Mutex::new(state),
+            objects: Mutex::default(),
+            changed: Notify::new(),
+        })
     }
 
     /// The connection for the next call, dialled if there is none: calls wait in its session, in order.
@@ -130,6 +140,37 @@ impl Route {
         let span = tracing::debug_span!("connection", id = connection.id, node = ?self.destination.node);
         self.node.runtime.spawn(dial.instrument(span));
         Ok(connection)
+    }
+
+    /// What stands for the object, made if there is none.
+    pub(super) fn object(self: &Arc<Self>, reference: ObjectRef) -> Arc<RemoteObject> {
+        let id = reference.object;
+        let known = lock(&self.objects).get(&id).and_then(Weak::upgrade);
+        match known {
+            Some(known) if known.is(&reference) => return known,
+            // Somebody calls an object of one node by the id of another's: it stands for itself.
+            Some(_) => return RemoteObject::new(self.clone(), reference),
+            None => {}
+        }
+        let made = RemoteObject::new(self.clone(), reference);
+        // Dropped after the lock, when somebody else was faster.
+        let faster = {
+            let mut objects = lock(&self.objects);
+            let faster = objects.get(&id).and_then(Weak::upgrade);
+            if faster.is_none() {
+                objects.insert(id, Arc::downgrade(&made));
+            }
+            faster
+        };
+        faster.filter(|known| known.is(made.reference())).unwrap_or(made)
+    }
+
+    /// What stood for an object is being dropped.
+    pub(super) fn forget(&self, object: &RemoteObject) {
+        let mut objects = lock(&self.objects);
+        if objects.get(&object.id()).is_some_and(|known| std::ptr::eq(known.as_ptr(), object)) {
+            objects.remove(&object.id());
+        }
     }
 
     /// The route that dials where this one cannot.
@@ -230,7 +271,7 @@ impl Route {
         if !relayed {
             object.hold_over(&connection);
         }
-        Ok((connection, Addressee { node: object.owner().filter(|_| !relayed), object: object.reference_id() }))
+        Ok((connection, Addressee { node: object.owner().filter(|_| !relayed), object: object.id() }))
     }
 
     async fn attempt(self: &Arc<Self>, object: &Arc<RemoteObject>, call: &Call, deadline: Instant) -> Outcome {

@@ -54,11 +54,6 @@ impl<H: Clone> Imports<H> {
         self.held.iter().filter_map(|(object, import)| Some((*object, import.handle.as_ref()?)))
     }
 
-    /// Whether a claim for the object has no answer yet.
-    pub(crate) fn is_asked(&self, object: ObjectId) -> bool {
-        self.held.get(&object).is_some_and(|import| import.asked > 0)
-    }
-
     /// A copy came; `handle` stands for the object from here on. `false` when nothing can be held here any more.
     pub(crate) fn received(&mut self, object: ObjectId, handle: H) -> bool {
         let entry = self.entry(object, handle);
