@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Whether the method ran: the question of every caller whose call failed. Promise P2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Executed {
     /// The method did not run and will not: calling again is safe.
     No,
@@ -175,6 +175,13 @@ impl RemoteError {
     #[must_use]
     pub fn relayed(mut self) -> Self {
         self.0.relayed = true;
+        self
+    }
+
+    /// The same error about a call that had come so far already.
+    #[must_use]
+    pub(crate) fn at_least(mut self, executed: Executed) -> Self {
+        self.0.executed = self.0.executed.max(executed);
         self
     }
 

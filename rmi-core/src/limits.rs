@@ -112,6 +112,9 @@ pub struct Limits {
     pub replies_waiting_bytes_max: usize,
     /// The objects that one peer may hold, default 65,536.
     pub references_per_session_max: usize,
+    /// The bytes that wait for a peer to read them while it goes on sending control frames, default 128 MiB. Bounds what pings and
+    /// claims that are answered and not read can take.
+    pub unread_bytes_max: usize,
     /// The connections at once, default 10,000.
     pub connections_max: usize,
     /// The connections that have not finished their hello, default 1,024. Keeps strangers from using up all places.
@@ -146,6 +149,7 @@ impl Default for Limits {
             calls_waiting_max: 65_536,
             replies_waiting_bytes_max: 64 << 20,
             references_per_session_max: 65_536,
+            unread_bytes_max: 128 << 20,
             connections_max: 10_000,
             handshakes_max: 1024,
             handshake_timeout: Duration::from_secs(10),

@@ -23,7 +23,7 @@ pub trait Authorizer: Send + Sync + 'static {
         Access::Allow
     }
 
-    /// Whether to dial `endpoint`, which stands in a reference to an object of a third node that `introducer` has given us.
+    /// Whether to dial `endpoint`, which `introducer` has given us: in a reference to an object of a third node, or as its own.
     /// Calls on an object none of whose endpoints are allowed go through the introducer.
     fn dial(&self, introducer: &Peer, endpoint: &Endpoint) -> Access {
         let _ = (introducer, endpoint);

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::call::{CallContext, Outcome};
 use crate::endpoint::Endpoint;
+use crate::error::ErrorKind;
 use crate::error::RemoteError;
 use crate::id::{LeaseId, ObjectId};
 use crate::node::promises::Promises;
@@ -70,7 +71,8 @@ struct Known {
 /// A call that runs in a task of its own.
 pub(super) struct Running {
     pub(super) context: CallContext,
-    pub(super) task: tokio::task::AbortHandle,
+    /// `None` for the moment in which it is started.
+    pub(super) task: Option<tokio::task::AbortHandle>,
     pub(super) oneway: bool,
 }
 
@@ -100,6 +102,10 @@ impl Connection {
         });
         connection.node.table.open(connection.id, connection.lease);
         connection.node.connections.insert(connection.id, connection.clone());
+        // A node that was closed meanwhile has said its goodbyes.
+        if connection.node.is_closed() {
+            connection.locked(|session| session.goodbye(crate::proto::code::DONE, "the node is gone"));
+        }
         connection
     }
 
@@ -145,6 +151,11 @@ impl Connection {
     /// Whether the session is over.
     pub(super) fn is_over(&self) -> bool {
         lock(&self.session).closed().is_some()
+    }
+
+    /// Whether another node answered than the one that was dialled.
+    pub(super) fn answered_as_another(&self) -> bool {
+        lock(&self.session).closed().is_some_and(|closed| closed.error.kind() == ErrorKind::Gone)
     }
 
     /// Whether contact was lost after the peer had said hello.
@@ -227,12 +238,13 @@ impl Connection {
     /// Says goodbye when nobody needs a connection that we dialled: no proxy leads over it and the peer holds nothing.
     pub(super) fn close_if_unused(&self) {
         let Some(dialler) = &self.dialler else { return };
-        let needed = dialler.route.strong_count() > 0 || self.holds_anything();
-        if needed || self.node.table.holds(self.id) || !lock(&self.running).is_empty() {
+        let needed = || dialler.route.strong_count() > 0 || self.holds_anything() || self.node.table.holds(self.id);
+        if needed() || !lock(&self.running).is_empty() {
             return;
         }
         self.locked(|session| {
-            if session.is_drained() && session.calls_in_flight() == 0 {
+            // Something may have come in meanwhile.
+            if !needed() && session.is_drained() && session.calls_in_flight() == 0 {
                 session.goodbye(crate::proto::code::DONE, "nothing refers to this node any more");
             }
         });
@@ -257,7 +269,7 @@ impl Connection {
             running.context.cancel();
             // Nobody waits for a oneway call, so nobody is gone: it runs to its end.
             if !running.oneway {
-                running.task.abort();
+                running.task.into_iter().for_each(|task| task.abort());
             }
         }
         let promises = std::mem::take(&mut *lock(&self.promises));

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -75,7 +76,11 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
 pub(super) async fn drive(connection: Arc<Connection>, channel: Channel) {
     connection.locked(|session| session.start(now()));
     let mut driver = Driver::new(connection.clone(), channel);
-    std::future::poll_fn(|cx| driver.poll(cx)).await;
+    // The program's authorizer runs on this task: what it does to itself must not leave a connection that nobody drives.
+    let poll = |cx: &mut Context<'_>| catch_unwind(AssertUnwindSafe(|| driver.poll(cx)));
+    let mut poll = poll;
+    std::future::poll_fn(|cx| poll(cx).unwrap_or(Poll::Ready(()))).await;
+    connection.locked(|session| session.goodbye(code::DONE, "the task of the connection panicked"));
     connection.ended();
     driver.farewell().await;
     connection.gone();
@@ -192,6 +197,7 @@ impl Driver {
             });
             self.connection.rested();
             ready!(self.timer.poll(due, cx));
+            self.connection.tend_held();
             self.connection.locked(|session| session.handle_timeout(now()));
         }
     }
@@ -233,7 +239,10 @@ impl Driver {
                 Event::Opened { node, endpoints, lease } => {
                     let (identity, address) = (self.identity.clone(), self.address.clone());
                     let peer = Peer { node, connection: self.connection.id, identity, address };
-                    self.opened(peer, endpoints, lease);
+                    if !self.opened(peer, endpoints, lease) {
+                        // Of what came with the hello nothing counts.
+                        break;
+                    }
                 }
                 Event::Call(call) => serve::receive(&self.connection, call, now, &mut self.replies),
                 Event::Cancel(id) => serve::cancel(&self.connection, id, now, &mut self.replies),
@@ -257,17 +266,19 @@ impl Driver {
         }
     }
 
-    fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) {
+    /// Says whether the peer may stay.
+    fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) -> bool {
         tracing::debug!(node = %peer.node, identity = %peer.identity, address = peer.address, "connected");
         let access =
             if self.connection.is_accepted() { self.connection.node.authorizer.admit(&peer) } else { Access::Allow };
         self.connection.opened(peer, endpoints, lease);
         let text = match access {
-            Access::Allow => return,
+            Access::Allow => return true,
             Access::Deny(text) => text,
             Access::Hide => String::new(),
         };
         self.connection.locked(|session| session.goodbye(code::DENIED, &text));
+        false
     }
 
     fn lost(&mut self, reason: &str) -> Flow {

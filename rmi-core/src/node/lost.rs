@@ -70,6 +70,9 @@ async fn dial_again(connection: &Arc<Connection>) {
     while connection.is_dialled() && (connection.holds_anything() || node.table.holds(connection.id)) {
         let Ok(next) = route.connection() else { return };
         next.until(|| next.peer().is_some() || next.is_over()).await;
+        if next.answered_as_another() {
+            return connection.lose_all();
+        }
         if let (Some(found), Some(before)) = (next.peer(), connection.peer()) {
             if found.node != before.node {
                 // Of the node that answered before nothing is left.

@@ -192,7 +192,7 @@ fn queue(
 fn export(connection: &Connection, references: &[Target], oneway: bool) -> Result<(Vec<Using>, Parcel), RemoteError> {
     let (using, references) = uses(references, oneway)?;
     let parcel = connection.export(&references).map_err(|error| {
-        RemoteError::new(ErrorKind::Overloaded, Executed::No, format!("the arguments cannot be sent: {error}"))
+        RemoteError::new(error.kind(), Executed::No, format!("the arguments cannot be sent: {error}"))
     })?;
     Ok((using, parcel))
 }

@@ -6,7 +6,8 @@
 use std::sync::{Arc, Weak};
 
 use crate::call::{Outcome, Reply, Status, Target};
-use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::endpoint::Endpoint;
+use crate::error::{Executed, RemoteError};
 use crate::id::{LeaseId, ObjectId};
 use crate::limits;
 use crate::node::connection::{Connection, lock};
@@ -98,9 +99,6 @@ impl Connection {
                 Target::Remote(remote) => WireReference::Other(remote.reference().clone()),
             });
         }
-        if !carried.objects.is_empty() {
-            self.locked(|session| session.set_held(true, now()));
-        }
         Ok(Parcel { references, cargo: Some(Box::new(carried)) })
     }
 
@@ -108,7 +106,7 @@ impl Connection {
     pub(super) fn export_outcome(&self, outcome: Outcome) -> RawOutcome {
         let Reply { status, body, references } = outcome?;
         let Parcel { references, cargo } = self.export(&references).map_err(|error| {
-            RemoteError::new(ErrorKind::Overloaded, Executed::Yes, format!("the result cannot be sent: {error}"))
+            RemoteError::new(error.kind(), Executed::Yes, format!("the result cannot be sent: {error}"))
         })?;
         let status = match status {
             Status::Ok => ReplyStatus::Ok,
@@ -122,7 +120,7 @@ impl Connection {
         if let Err(error) = self.node.table.release(self.id, released) {
             self.locked(|session| session.violated(&error.to_string()));
         }
-        self.locked(|session| session.set_held(self.node.table.holds(self.id), now()));
+        self.tend_held();
         self.rested();
     }
 
@@ -130,22 +128,18 @@ impl Connection {
     pub(super) fn claimed_by_peer(self: &Arc<Self>, claim: &Claim) {
         let Some(peer) = self.peer().cloned() else { return };
         let before = claim.continues.and_then(|lease| self.before(lease, &peer));
+        // What was on its way from one lost connection to the next is still in the lease of the first.
+        let earlier = if before.is_some() { self.earlier(&peer) } else { Vec::new() };
         let limit = self.node.settings.limits.references_per_session_max;
         let may = |object: ObjectId, found: &crate::call::LocalObject| {
             let interface = found.servant.descriptor().name;
             self.node.authorizer.hold(&peer, object, interface) == Access::Allow
         };
-        let earlier = before.as_ref().map(|before| before.id);
-        let claimed = self.node.table.claim(self.id, &claim.objects, earlier, limit, may);
+        let claimed = self.node.table.claim(self.id, &claim.objects, &earlier, limit, may);
         let unknown = claimed.iter().filter(|claimed| !claimed.held).count();
-        self.locked(|session| {
-            session.set_held(self.node.table.holds(self.id), now());
-            session.answer_claim(&claimed);
-        });
-        if before.is_none() {
-            // Of what it held before, much may be gone with good reason.
-            super::serve::guessed(self, unknown, now());
-        }
+        self.tend_held();
+        self.locked(|session| session.answer_claim(&claimed));
+        super::serve::guessed(self, unknown, now());
         if let Some(before) = before.filter(|_| claim.last) {
             self.continued(&before);
         }
@@ -156,8 +150,25 @@ impl Connection {
         let id = self.node.table.connection_of(lease).filter(|id| *id != self.id)?;
         let living = self.node.connections.get(&id).map(|entry| entry.value().clone());
         let before = living.or_else(|| self.node.lost.get(&id).map(|entry| entry.value().clone()))?;
+        before.is_to(peer).then_some(before)
+    }
+
+    fn is_to(&self, peer: &Peer) -> bool {
         let same = |known: &Arc<Peer>| known.node == peer.node && known.identity.is_same_principal(&peer.identity);
-        before.peer().is_some_and(same).then_some(before)
+        self.peer().is_some_and(same)
+    }
+
+    /// The other connections to the same peer, those that were lost included.
+    fn earlier(&self, peer: &Peer) -> Vec<u64> {
+        let (living, lost) = (self.node.connections.iter(), self.node.lost.iter());
+        let all = living.chain(lost).filter(|entry| *entry.key() != self.id && entry.value().is_to(peer));
+        all.map(|entry| *entry.key()).collect()
+    }
+
+    /// Expects renewals if the peer holds anything.
+    pub(super) fn tend_held(&self) {
+        let held = self.node.table.awaits_renewal(self.id);
+        self.locked(|session| session.set_held(held, now()));
     }
 
     /// The peer goes on here with what it held over `before`.
@@ -167,7 +178,7 @@ impl Connection {
             self.take_route(before);
             self.continue_from(before);
         }
-        before.locked(|session| session.goodbye(code::TIMEOUT, "the peer is here over another connection"));
+        before.locked(|session| session.goodbye(code::DUPLICATE, "the peer is here over another connection"));
         before.tell();
     }
 }
@@ -242,7 +253,7 @@ impl Connection {
 
     /// A reference to an object of a third node.
     fn introduce(self: &Arc<Self>, peer: &Peer, reference: ObjectRef) -> Arc<RemoteObject> {
-        let may = |endpoint: &crate::Endpoint| self.node.authorizer.dial(peer, endpoint) == Access::Allow;
+        let may = |endpoint: &Endpoint| self.node.authorizer.dial(peer, endpoint) == Access::Allow;
         let endpoints: Vec<_> = reference.endpoints.iter().filter(|endpoint| may(endpoint)).cloned().collect();
         let reachable = !endpoints.is_empty();
         let object = self.node.route(Destination::of(&reference, endpoints)).object(reference);
@@ -292,6 +303,10 @@ impl Connection {
     pub(super) fn let_go(&self, object: ObjectId, what: &RemoteObject) {
         let copies = lock(&self.imports).dropped(object, |known| std::ptr::eq(known.as_ptr(), what));
         self.release(object, copies);
+        if self.is_over() {
+            // Nobody needs to go on with it any more.
+            self.tell();
+        }
     }
 
     fn release(&self, object: ObjectId, copies: u32) {
@@ -352,8 +367,14 @@ impl Connection {
         if let Some(route) = known.upgrade() {
             return route;
         }
-        let (node, endpoints) = self.known().map_or((None, &[][..]), |(peer, endpoints)| (Some(peer.node), endpoints));
-        let route = Route::over(self, Destination { node, endpoints: endpoints.to_vec() });
+        let destination = match self.known() {
+            Some((peer, endpoints)) => {
+                let may = |endpoint: &&Endpoint| self.node.authorizer.dial(peer, endpoint) == Access::Allow;
+                Destination { node: Some(peer.node), endpoints: endpoints.iter().filter(may).cloned().collect() }
+            }
+            None => Destination { node: None, endpoints: Vec::new() },
+        };
+        let route = Route::over(self, destination);
         *known = Arc::downgrade(&route);
         route
     }

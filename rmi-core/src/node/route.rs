@@ -239,15 +239,17 @@ impl Route {
     /// Makes a call, again when that is safe: promise P3.
     pub(super) async fn invoke(self: &Arc<Self>, object: &Arc<RemoteObject>, call: &Call) -> Outcome {
         let deadline = deadline_of(&self.node, call.deadline);
-        let mut attempt = 1;
+        let (mut attempt, mut executed) = (1, Executed::No);
         loop {
             let error = match self.attempt(object, call, deadline).await {
                 Ok(reply) => {
                     self.succeeded();
                     return Ok(reply);
                 }
-                Err(error) => error,
+                // An earlier attempt may have run, whatever the last one says.
+                Err(error) => error.at_least(executed),
             };
+            executed = error.executed();
             let again = attempt < limits::ATTEMPTS_MAX && error.retry_is_safe(call.idempotent);
             // What is left of the time is better spent on the way around.
             let around = error.kind() == ErrorKind::Unreachable && object.has_introducer();

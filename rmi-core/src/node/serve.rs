@@ -138,7 +138,7 @@ pub(super) fn cancel(connection: &Arc<Connection>, id: CallId, now: Instant, rep
     if let Some(Running { context, task, .. }) = running {
         context.cancel();
         // The reply that frees the place goes out when the task has been dropped.
-        task.abort();
+        task.into_iter().for_each(|task| task.abort());
     }
 }
 
@@ -194,7 +194,8 @@ fn prepare(
     }
 }
 
-/// A call on an object of another node that the peer holds through us is passed on.
+/// A call on an object of another node that the peer holds through us is passed on. It goes in our name, so the authorizer is
+/// asked as for an object of our own, whose methods are not known here by name.
 fn relay(
     connection: &Arc<Connection>,
     peer: &Arc<Peer>,
@@ -203,6 +204,8 @@ fn relay(
     now: Instant,
 ) -> Result<Ready, RemoteError> {
     let way = connection.node.table.way(connection.id, call.object).ok_or_else(|| unknown_object(connection, now))?;
+    let interface = way.reference().interfaces.first().map_or("", String::as_str);
+    authorize(connection, peer, (interface, ""), &call, now)?;
     // One order for all that is passed on from this connection, apart from those of our own proxies.
     Ok(pass_on(peer, call, references, (way, u64::MAX - connection.id), now))
 }
@@ -352,10 +355,13 @@ fn run(connection: &Arc<Connection>, about: About, ready: Ready) {
         };
         answer.outcome = Some(outcome);
     };
-    // The task cannot take itself off the list before it is on it: it needs the same lock.
-    let mut running = lock(&connection.running);
+    // On the list first, so that the task can take itself off it. A runtime that is ending drops the task at once, which takes
+    // the lock, too.
+    lock(&connection.running).insert(about.id, Running { context, task: None, oneway: about.oneway });
     let task = connection.node.runtime.spawn(task.instrument(span)).abort_handle();
-    running.insert(about.id, Running { context, task, oneway: about.oneway });
+    if let Some(running) = lock(&connection.running).get_mut(&about.id) {
+        running.task = Some(task);
+    }
 }
 
 /// Answers a call when its task is gone, however that came about: every accepted call gets exactly one reply.

@@ -4,12 +4,14 @@
 //! objects of other nodes that were passed on: they stay ours to answer for until the receiver has a claim of its own.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as TableEntry;
 
 use crate::call::{Invoke, LocalObject, Target};
+use crate::error::ErrorKind;
 use crate::id::{LeaseId, ObjectId};
 use crate::object::lease::{Change, Lease, TooMany};
 use crate::wire::holding::{Claimed, Released};
@@ -25,6 +27,16 @@ pub(crate) enum TableError {
     Revoked,
     #[error("the object has another id already, or the id belongs to another object")]
     Taken,
+}
+
+impl TableError {
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Full(_) => ErrorKind::Overloaded,
+            Self::Closed => ErrorKind::Disconnected,
+            Self::Revoked | Self::Taken => ErrorKind::Misuse,
+        }
+    }
 }
 
 /// Why the program keeps an object.
@@ -58,6 +70,23 @@ struct Leases {
 /// What a change leaves to be dropped, with no lock held: the servants' own `drop` runs then.
 #[derive(Default)]
 struct Dropped(Vec<Arc<LocalObject>>, Vec<Arc<dyn Invoke>>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        // What a servant does to itself in its `drop` it does not do to the connection.
+        let guarded = |dropped: bool| {
+            if !dropped {
+                tracing::error!("a servant panicked while it was dropped")
+            }
+        };
+        for object in self.0.drain(..) {
+            guarded(catch_unwind(AssertUnwindSafe(|| drop(object))).is_ok());
+        }
+        for way in self.1.drain(..) {
+            guarded(catch_unwind(AssertUnwindSafe(|| drop(way))).is_ok());
+        }
+    }
+}
 
 /// One lease that holds an object.
 pub(crate) struct Holder {
@@ -94,6 +123,12 @@ impl ObjectTable {
     /// Whether the peer of the connection holds anything.
     pub(crate) fn holds(&self, connection: u64) -> bool {
         self.leases().granted.get(&connection).is_some_and(|lease| !lease.is_empty())
+    }
+
+    /// Whether the peer of the connection holds anything that it has been sent, so that renewals are due.
+    pub(crate) fn awaits_renewal(&self, connection: u64) -> bool {
+        let sent = |lease: &Lease<_>| lease.iter().any(|(_, held)| held.copies > held.queued);
+        self.leases().granted.get(&connection).is_some_and(sent)
     }
 
     /// Whether the peer of the connection holds objects of other nodes through us.
@@ -134,8 +169,10 @@ impl ObjectTable {
         at: Option<ObjectId>,
         pin: Pin,
     ) -> Result<ObjectId, TableError> {
-        let _guard = self.leases();
-        if at.is_some_and(|at| !object.claim_id(at)) {
+        let leases = self.leases();
+        // Of an object that was revoked leases keep the count: its id is no other's as long as they do.
+        let counted = |at: ObjectId| leases.granted.values().any(|lease| lease.get(at).is_some());
+        if at.is_some_and(|at| !self.objects.contains_key(&at) && counted(at) || !object.claim_id(at)) {
             return Err(TableError::Taken);
         }
         self.insert(object.id(), object)?.pins.push(pin);
@@ -161,9 +198,9 @@ impl ObjectTable {
     pub(crate) fn revoke(&self, id: ObjectId) -> bool {
         let revoked = {
             let _guard = self.leases();
-            self.objects.remove(&id)
+            self.objects.remove(&id).inspect(|(_, exported)| exported.object.revoke())
         };
-        revoked.inspect(|(_, exported)| exported.object.revoke()).is_some()
+        revoked.is_some()
     }
 
     /// Drops everything: the node is gone.
@@ -275,13 +312,13 @@ impl ObjectTable {
         result
     }
 
-    /// The peer wants to hold objects, among them such that it held through us over connection `before`. Those that `may`
+    /// The peer wants to hold objects, among them such that it held through us over `earlier` connections. Those that `may`
     /// refuses are answered as if they did not exist.
     pub(crate) fn claim(
         &self,
         connection: u64,
         objects: &[ObjectId],
-        before: Option<u64>,
+        earlier: &[u64],
         limit: usize,
         may: impl Fn(ObjectId, &LocalObject) -> bool,
     ) -> Vec<Claimed> {
@@ -289,7 +326,8 @@ impl ObjectTable {
         let found: Vec<_> = found.collect();
         let mut leases = self.leases();
         let mut claim_one = |(id, object): &(ObjectId, Option<Arc<LocalObject>>)| {
-            let held_before = before.and_then(|before| leases.granted.get(&before)?.get(*id)?.way.clone());
+            let way_of = |before: &u64| leases.granted.get(before)?.get(*id)?.way.clone();
+            let held_before = earlier.iter().find_map(way_of);
             let Some(lease) = leases.granted.get_mut(&connection) else { return false };
             let known = lease.get(*id).is_some();
             if !known && lease.len() >= limit {
@@ -446,7 +484,7 @@ mod tests {
         let error = table.give(1, &kept[2]).unwrap_err();
         assert_eq!(error.to_string(), "the peer holds 2 references, which is the limit");
         let third = table.pin(&kept[2], None, Pin::Exported).unwrap();
-        assert_eq!(table.claim(1, &[third], None, 2, |_, _| true), [Claimed { object: third, held: false }]);
+        assert_eq!(table.claim(1, &[third], &[], 2, |_, _| true), [Claimed { object: third, held: false }]);
     }
 
     #[test]
@@ -496,7 +534,7 @@ mod tests {
         let (table, object) = (table(&[1, 2]), object());
         let (id, unknown) = (table.give(1, &object).unwrap(), ObjectId::random());
         let answers = |allowed: bool| {
-            let claimed = table.claim(2, &[id, unknown], None, 2, |_, _| allowed);
+            let claimed = table.claim(2, &[id, unknown], &[], 2, |_, _| allowed);
             claimed.iter().map(|claimed| claimed.held).collect::<Vec<_>>()
         };
         assert_eq!(answers(false), [false, false]);

@@ -10,7 +10,7 @@ use crate::metadata::Metadata;
 use crate::proto::after::Cargo;
 use crate::proto::asked::append;
 use crate::wire::frame::{CallFrame, CallId, ReplyFrame};
-use crate::wire::reference::WireReference;
+use crate::wire::reference::{WireReference, encoded_bytes};
 
 /// A call that has arrived whole.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ enum Place {
     /// The body is arriving in pieces.
     Assembling { call: Box<CallFrame>, body: BytesMut, total: usize },
     /// The call was handed over and has no reply yet.
-    Running { generation: u32, body_bytes: usize },
+    Running { generation: u32, held: usize },
 }
 
 #[derive(Default)]
@@ -55,7 +55,7 @@ pub(super) struct Answering {
     places: Vec<Place>,
     places_max: usize,
     running: usize,
-    /// The bytes of the arguments of the calls that run.
+    /// The bytes of the arguments of the calls that run, references included.
     pub(super) running_bytes: usize,
     /// How many calls were accepted.
     pub(super) accepted: u64,
@@ -102,10 +102,10 @@ impl Answering {
     }
 
     /// A call that is whole in its frame takes its place.
-    pub(super) fn run(&mut self, id: CallId, body_bytes: usize) -> Result<(), PlaceError> {
-        *self.free_place(id)? = Place::Running { generation: id.generation, body_bytes };
+    pub(super) fn run(&mut self, id: CallId, held: usize) -> Result<(), PlaceError> {
+        *self.free_place(id)? = Place::Running { generation: id.generation, held };
         self.running += 1;
-        self.running_bytes += body_bytes;
+        self.running_bytes += held;
         Ok(())
     }
 
@@ -120,8 +120,9 @@ impl Answering {
         if !last {
             return Ok(None);
         }
-        let running = Place::Running { generation: id.generation, body_bytes: *total };
-        self.running_bytes += *total;
+        let held = *total + encoded_bytes(&call.references);
+        let running = Place::Running { generation: id.generation, held };
+        self.running_bytes += held;
         self.running += 1;
         match std::mem::replace(place, running) {
             Place::Assembling { call, body, .. } => Ok(Some(IncomingCall::new(*call, body.freeze()))),
@@ -146,8 +147,8 @@ impl Answering {
     pub(super) fn finish(&mut self, id: CallId) -> bool {
         let Some(place) = self.places.get_mut(id.slot as usize) else { return false };
         match place {
-            Place::Running { generation, body_bytes } if *generation == id.generation => {
-                self.running_bytes -= *body_bytes;
+            Place::Running { generation, held } if *generation == id.generation => {
+                self.running_bytes -= *held;
                 self.running -= 1;
                 *place = Place::Free;
                 true

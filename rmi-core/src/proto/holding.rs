@@ -20,10 +20,12 @@ pub(super) struct Holding {
     offer: LeaseOffer,
     /// How long the peer keeps what we hold; meaningless before its hello.
     granted: Duration,
-    /// When we last said that we hold something, while we do.
-    renewed: Option<Instant>,
-    /// When the peer last said so, while it does.
-    heard: Option<Instant>,
+    /// Since when we hold something.
+    holding: Option<Instant>,
+    /// Since when the peer does.
+    held: Option<Instant>,
+    /// When the last frame was queued: anything that arrives renews.
+    pub(super) pushed: Instant,
     releases: Vec<Released>,
     releases_due: Option<Instant>,
     /// Claims from before the hello.
@@ -31,13 +33,14 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, now: Instant) -> Self {
         let millis = u32::try_from(limits.lease.as_millis()).unwrap_or(u32::MAX);
         Self {
             offer: LeaseOffer { id: LeaseId::random(), millis },
             granted: Duration::ZERO,
-            renewed: None,
-            heard: None,
+            holding: None,
+            held: None,
+            pushed: now,
             releases: Vec::new(),
             releases_due: None,
             claims: Vec::new(),
@@ -60,24 +63,30 @@ impl Holding {
     /// A third of the lease is left for coming back when a loss is noticed by this patience: the last renewal that arrived
     /// is a third of the lease old at most, and noticing takes another third.
     fn patience(&self) -> Duration {
-        self.renewed.map_or(Duration::MAX, |_| self.granted / 6)
+        self.holding.map_or(Duration::MAX, |_| self.granted / 6)
     }
 
     fn own(&self) -> Duration {
         Duration::from_millis(self.offer.millis.into())
     }
 
-    fn renewal_due(&self) -> Option<Instant> {
-        self.renewed.map(|renewed| renewed + self.granted / 3)
+    /// When our lease counts from.
+    fn renewed(&self) -> Option<Instant> {
+        self.holding.map(|since| since.max(self.pushed))
     }
 
-    fn lease_over(&self) -> Option<Instant> {
-        self.heard.map(|heard| heard + self.own())
+    fn renewal_due(&self) -> Option<Instant> {
+        self.renewed().map(|renewed| renewed + self.granted / 3)
+    }
+
+    /// When the peer's lease is over if nothing comes after `received`.
+    fn lease_over(&self, received: Instant) -> Option<Instant> {
+        self.held.map(|since| since.max(received) + self.own())
     }
 
     /// When there is something to do.
-    pub(super) fn next(&self) -> Option<Instant> {
-        [self.releases_due, self.renewal_due(), self.lease_over()].into_iter().flatten().min()
+    pub(super) fn next(&self, received: Instant) -> Option<Instant> {
+        [self.releases_due, self.renewal_due(), self.lease_over(received)].into_iter().flatten().min()
     }
 }
 
@@ -163,34 +172,29 @@ impl Session {
 
     /// We hold something of the peer's, or nothing any more: whether to renew.
     pub(crate) fn set_holding(&mut self, holding: bool) {
-        if holding != self.holding.renewed.is_some() {
-            self.holding.renewed = holding.then_some(self.clock);
+        if holding != self.holding.holding.is_some() {
+            self.holding.holding = holding.then_some(self.clock);
             self.signal();
         }
     }
 
     /// The peer holds something of ours, or nothing any more: whether to expect renewals.
     pub(crate) fn set_held(&mut self, held: bool, now: Instant) {
-        if held != self.holding.heard.is_some() {
-            self.holding.heard = held.then_some(now);
+        if held != self.holding.held.is_some() {
+            self.holding.held = held.then_some(now);
             self.signal();
-        }
-    }
-
-    pub(super) fn renewed(&mut self, now: Instant) {
-        if let Some(heard) = &mut self.holding.heard {
-            *heard = now;
         }
     }
 
     /// Until when the peer's references are good if it is not heard of any more.
     pub(crate) fn held_until(&self, now: Instant) -> Instant {
-        self.holding.lease_over().unwrap_or(now)
+        self.holding.lease_over(self.liveness.last_received()).unwrap_or(now)
     }
 
-    /// Until when our references are good if the peer is not heard of any more; a little early, so that we know first.
+    /// Until when our references are good if the peer is not heard of any more; a little early, so that we know first if what
+    /// we sent last has arrived.
     pub(crate) fn holding_until(&self, now: Instant) -> Instant {
-        self.holding.renewed.map_or(now, |renewed| renewed + self.holding.granted.mul_f64(0.95))
+        self.holding.renewed().map_or(now, |renewed| renewed + self.holding.granted.mul_f64(0.95))
     }
 
     /// Says what is due; `Err` when the peer's lease is over.
@@ -199,10 +203,9 @@ impl Session {
             self.send_releases();
         }
         if self.holding.renewal_due().is_some_and(|due| due <= now) {
-            self.holding.renewed = Some(now);
             self.push(&Frame::Renew);
         }
-        match self.holding.lease_over() {
+        match self.holding.lease_over(self.liveness.last_received()) {
             Some(over) if over <= now => Err(self.holding.own()),
             _ => Ok(()),
         }
@@ -212,6 +215,7 @@ impl Session {
     pub(super) fn shipped(&mut self, cargo: Option<Box<dyn Cargo>>) {
         if let Some(mut cargo) = cargo {
             cargo.sent();
+            self.set_held(true, self.clock);
             self.after.cargo.push(cargo);
         }
     }

@@ -13,6 +13,7 @@ use crate::proto::promises::{PromiseError, promised};
 use crate::proto::session::{Closed, Event, Phase, Session};
 use crate::wire::frame::{self, Body, CallFrame, CallId, Frame, Lane, ReplyFrame, ReplyStatus};
 use crate::wire::hello::Hello;
+use crate::wire::reference::encoded_bytes;
 use crate::wire::{FrameError, fault};
 
 /// Which rule the peer broke.
@@ -38,6 +39,8 @@ enum Violation {
     WindowExceeded(usize),
     #[error("more credit than was taken")]
     TooMuchCredit,
+    #[error("control frames while {unread} bytes are unread, the limit is {limit}")]
+    Unread { unread: u64, limit: usize },
     #[error("more than {} control frames in a second", limits::CONTROL_FRAMES_PER_SECOND_MAX)]
     TooManyControlFrames,
 }
@@ -105,12 +108,19 @@ impl Session {
                 Ok(())
             }
             (_, control) => {
-                if !self.liveness.control_frame(now) {
+                if !self.liveness.control_frame(weight(&control), now) {
                     return Err(Violation::TooManyControlFrames);
                 }
+                self.check_unread()?;
                 self.handle_control(control, now, events)
             }
         }
+    }
+
+    /// Answers to control frames are bounded by nothing but the peer's reading.
+    fn check_unread(&self) -> Result<(), Violation> {
+        let (unread, limit) = (self.outbox.unread(), self.settings.limits.unread_bytes_max);
+        if unread > limit as u64 { Err(Violation::Unread { unread, limit }) } else { Ok(()) }
     }
 
     fn handle_control(&mut self, frame: Frame, now: Instant, events: &mut Vec<Event>) -> Result<(), Violation> {
@@ -128,7 +138,8 @@ impl Session {
             Frame::Ping(token) => {
                 self.push(&Frame::Pong(token));
             }
-            Frame::Renew => self.renewed(now),
+            // It has renewed by arriving, as everything does.
+            Frame::Renew => {}
             Frame::Claim(claim) => events.push(Event::Claim(claim)),
             Frame::Claimed(claimed) => events.push(Event::Claimed(claimed)),
             Frame::GoAway { accepted } => {
@@ -177,7 +188,7 @@ impl Session {
         match std::mem::replace(&mut call.body, Body::Follows(0)) {
             Body::Whole(body) => {
                 self.charge(Lane::Calls, body.len())?;
-                self.answering.run(call.id, body.len())?;
+                self.answering.run(call.id, body.len() + encoded_bytes(&call.references))?;
                 self.accept(IncomingCall::new(call, body), events)?;
             }
             Body::Follows(total) => {
@@ -262,11 +273,10 @@ impl Session {
         self.hand_over(Lane::Replies, reply.body.len());
         if let Some(caller) = self.asked.free_place(id) {
             let outcome = match reply.status {
-                ReplyStatus::Fault if !reply.references.is_empty() => {
+                ReplyStatus::Fault => {
                     self.release_unread(&reply.references);
                     Err(fault::decode(reply.body).unwrap_or_else(|error| bad_fault(&error)))
                 }
-                ReplyStatus::Fault => Err(fault::decode(reply.body).unwrap_or_else(|error| bad_fault(&error))),
                 ReplyStatus::Ok | ReplyStatus::Error => Ok(reply),
             };
             self.asked.finish(caller, outcome, &mut self.after);
@@ -320,6 +330,14 @@ fn frame_limit(phase: &Phase, limits: &Limits) -> usize {
     match phase {
         Phase::Opening { .. } => limits::HELLO_BYTES_MAX,
         _ => limits.frame_bytes_max,
+    }
+}
+
+/// What a control frame costs us: a claim is looked up and answered object by object.
+fn weight(frame: &Frame) -> u32 {
+    match frame {
+        Frame::Claim(claim) => 1 + u32::try_from(claim.objects.len() / 16).unwrap_or(u32::MAX - 1),
+        _ => 1,
     }
 }
 

@@ -42,6 +42,10 @@ impl Liveness {
         Self { last_received: now, pinged: None, stalled: None, control_left, control_refilled: now }
     }
 
+    pub(super) fn last_received(&self) -> Instant {
+        self.last_received
+    }
+
     pub(super) fn received(&mut self, now: Instant) {
         self.last_received = now;
         self.pinged = None;
@@ -82,13 +86,13 @@ impl Liveness {
         self.stalled.map_or(silence, |since| silence.min(since + patience.stall))
     }
 
-    /// Counts a control frame; `false` when the peer sends more than anybody needs.
-    pub(super) fn control_frame(&mut self, now: Instant) -> bool {
+    /// Counts a control frame of so much weight; `false` when the peer sends more than anybody needs.
+    pub(super) fn control_frame(&mut self, weight: u32, now: Instant) -> bool {
         if now.saturating_duration_since(self.control_refilled) >= Duration::from_secs(1) {
             self.control_refilled = now;
             self.control_left = limits::CONTROL_FRAMES_PER_SECOND_MAX;
         }
-        self.control_left = self.control_left.saturating_sub(1);
+        self.control_left = self.control_left.saturating_sub(weight);
         self.control_left > 0
     }
 }

@@ -104,6 +104,11 @@ impl Outbox {
         self.written
     }
 
+    /// How many bytes are queued that the operating system has not taken.
+    pub(super) fn unread(&self) -> u64 {
+        self.queued.saturating_sub(self.written)
+    }
+
     /// Forgets the rests of all bodies.
     pub(super) fn drop_all_large(&mut self) {
         self.large.clear();

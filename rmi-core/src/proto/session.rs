@@ -123,7 +123,7 @@ impl Session {
             answering: Answering::new(limits.calls_in_flight_max),
             given: Given::default(),
             liveness: Liveness::new(now),
-            holding: Holding::new(&limits),
+            holding: Holding::new(&limits, now),
             clock: now,
             send: Lanes::default(),
             receive: Lanes { calls: window(), replies: window() },
@@ -385,6 +385,7 @@ impl Session {
 impl Session {
     pub(super) fn push(&mut self, frame: &Frame) -> u64 {
         self.signal();
+        self.holding.pushed = self.clock;
         self.outbox.push(frame)
     }
 
@@ -465,7 +466,7 @@ impl Session {
             Phase::Opening { until } => until,
             Phase::Open => {
                 let alive = self.liveness.next(self.patience());
-                self.holding.next().map_or(alive, |lease| lease.min(alive))
+                self.holding.next(self.liveness.last_received()).map_or(alive, |lease| lease.min(alive))
             }
             Phase::Closed(_) => return None,
         };

@@ -66,8 +66,10 @@ pub(super) fn decode(input: &mut Bytes) -> Result<Vec<WireReference>, FrameError
     let count = usize::from(input.try_get_u16_le().map_err(|_| FrameError::Truncated("references"))?);
     within("references in a frame", count, limits::REFERENCES_PER_FRAME_MAX)?;
     let mut references = Vec::with_capacity(count.min(input.len() / 17));
+    let before = input.len();
     for _ in 0..count {
         references.push(decode_one(input)?);
+        within("bytes of references in a frame", before - input.len(), limits::REFERENCES_BYTES_MAX)?;
     }
     Ok(references)
 }
