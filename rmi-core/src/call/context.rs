@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::call::{LocalObject, Target};
 use crate::id::{MethodId, ObjectId};
+use crate::interface::Interface;
 use crate::metadata::Metadata;
 use crate::peer::Peer;
+use crate::proxy::Proxy;
 
 thread_local! {
     static CURRENT: RefCell<Option<CallContext>> = const { RefCell::new(None) };
@@ -29,6 +32,7 @@ pub struct CallContext(Arc<Inner>);
 struct Inner {
     peer: Option<Arc<Peer>>,
     object: Option<ObjectId>,
+    this: Option<Arc<LocalObject>>,
     method: MethodId,
     request: u64,
     deadline: Instant,
@@ -42,6 +46,8 @@ struct Inner {
 pub(crate) struct ContextParts {
     pub(crate) peer: Option<Arc<Peer>>,
     pub(crate) object: Option<ObjectId>,
+    /// The object itself; `None` when the call is passed on to another node.
+    pub(crate) this: Option<Arc<LocalObject>>,
     pub(crate) method: MethodId,
     pub(crate) request: u64,
     pub(crate) deadline: Instant,
@@ -51,9 +57,9 @@ pub(crate) struct ContextParts {
 
 impl CallContext {
     pub(crate) fn new(parts: ContextParts) -> Self {
-        let ContextParts { peer, object, method, request, deadline, metadata, hops } = parts;
+        let ContextParts { peer, object, this, method, request, deadline, metadata, hops } = parts;
         let (cancelled, wake) = (AtomicBool::new(false), Notify::new());
-        Self(Arc::new(Inner { peer, object, method, request, deadline, metadata, hops, cancelled, wake }))
+        Self(Arc::new(Inner { peer, object, this, method, request, deadline, metadata, hops, cancelled, wake }))
     }
 
     /// The call that the running code serves, if it serves one.
@@ -77,6 +83,16 @@ impl CallContext {
     #[must_use]
     pub fn object(&self) -> Option<ObjectId> {
         self.0.object
+    }
+
+    /// A proxy to the object that is called, so that a servant can hand out references to itself: the same object as every
+    /// other reference to it. `None` when it is not known to implement `T`.
+    ///
+    /// A servant that keeps such a proxy keeps itself alive for ever: keep it [weakly](Proxy::downgrade).
+    #[must_use]
+    pub fn this<T: ?Sized + Interface>(&self) -> Option<Proxy<T>> {
+        let object = self.0.this.clone()?;
+        Proxy::from_target(&Target::Local(object), None).ok()
     }
 
     /// The method that is called.

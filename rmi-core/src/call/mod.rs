@@ -190,6 +190,16 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The object, when it is in this process.
+    pub(crate) fn local(&self) -> Option<&Arc<LocalObject>> {
+        match self {
+            Self::Local(object) => Some(object),
+            Self::Remote(_) => None,
+        }
+    }
+}
+
 impl PartialEq for Target {
     fn eq(&self, other: &Self) -> bool {
         match (self.settled(), other.settled()) {

@@ -187,7 +187,12 @@ impl Connection {
 impl Connection {
     /// What the references of a frame that came in lead to. Nothing is dialled here.
     pub(super) fn import(self: &Arc<Self>, references: Vec<WireReference>) -> Vec<Target> {
-        references.into_iter().map(|reference| self.import_one(reference)).collect()
+        let any = !references.is_empty();
+        let targets = references.into_iter().map(|reference| self.import_one(reference)).collect();
+        if any {
+            self.claim_late();
+        }
+        targets
     }
 
     /// The references beside a call that names promises.
@@ -196,7 +201,16 @@ impl Connection {
             WireReference::Promised(promise) => Beside::Promise(promise),
             other => Beside::Object(self.import_one(other)),
         };
-        references.into_iter().map(import).collect()
+        let beside = references.into_iter().map(import).collect();
+        self.claim_late();
+        beside
+    }
+
+    /// A node that goes away may still introduce something, in its last answers; it says so once, and that was before.
+    fn claim_late(&self) {
+        if !self.takes_calls() {
+            self.claim_introduced();
+        }
     }
 
     fn import_one(self: &Arc<Self>, reference: WireReference) -> Target {

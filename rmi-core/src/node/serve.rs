@@ -182,7 +182,7 @@ fn prepare(
     let interface = object.descriptor(call.method.interface).name;
     let method = object.method(call.method).map_or("", |method| method.name);
     authorize(connection, peer, (interface, method), &call, now)?;
-    let context = context(peer, &mut call, now);
+    let context = context(peer, Some(&object), &mut call, now);
     let span = span(&context, peer);
     let incoming = Incoming { method: call.method, body: call.body, references };
     // Decoding runs the user's `Deserialize`, which may panic.
@@ -233,7 +233,7 @@ fn pass_on(
     (way, order): (Arc<dyn Invoke>, u64),
     now: Instant,
 ) -> Ready {
-    let context = context(peer, &mut call, now);
+    let context = context(peer, None, &mut call, now);
     let span = span(&context, peer);
     let mut passed = Call::new(call.method, call.body);
     passed.references = references;
@@ -251,10 +251,11 @@ fn span(context: &CallContext, peer: &Peer) -> Span {
     tracing::debug_span!("serve", request = context.request_id(), method = ?context.method(), peer = %peer.node)
 }
 
-fn context(peer: &Arc<Peer>, call: &mut IncomingCall, now: Instant) -> CallContext {
+fn context(peer: &Arc<Peer>, this: Option<&Arc<LocalObject>>, call: &mut IncomingCall, now: Instant) -> CallContext {
     CallContext::new(ContextParts {
         peer: Some(peer.clone()),
         object: Some(call.object),
+        this: this.cloned(),
         method: call.method,
         request: next_request(),
         deadline: now + call.timeout,

@@ -74,6 +74,20 @@ impl AnyProxy {
     }
 }
 
+/// A reference beside the bytes of a [`Call`], as a proxy: for gateways, which look at what they pass on.
+impl From<Target> for AnyProxy {
+    fn from(target: Target) -> Self {
+        Self::new(target, None)
+    }
+}
+
+/// The way back: a proxy as a reference beside bytes. Its options stay behind.
+impl From<AnyProxy> for Target {
+    fn from(proxy: AnyProxy) -> Self {
+        proxy.target
+    }
+}
+
 impl<T: ?Sized + Interface> From<Proxy<T>> for AnyProxy {
     fn from(proxy: Proxy<T>) -> Self {
         proxy.to_any()

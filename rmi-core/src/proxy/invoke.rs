@@ -33,7 +33,7 @@ where
 {
     let guarded = async {
         let call = prepare(method, proxy.options.as_deref())?;
-        run_here(call, Box::pin(future)).await
+        run_here(&proxy.target, call, Box::pin(future)).await
     };
     match guarded.await {
         Ok(result) => result,
@@ -89,7 +89,10 @@ pub(crate) fn untyped(target: &Target, mut call: Call, options: Option<&CallOpti
                 references: std::mem::take(&mut call.references),
             };
             match object.dispatch(incoming) {
-                Dispatched::Serve { future, .. } => Box::pin(async move { run_here(call, future).await? }),
+                Dispatched::Serve { future, .. } => {
+                    let target = target.clone();
+                    Box::pin(async move { run_here(&target, call, future).await? })
+                }
                 Dispatched::Unknown(_) => Box::pin(std::future::ready(unknown_method(&call))),
             }
         }
@@ -145,11 +148,15 @@ impl Drop for CancelOnDrop {
     }
 }
 
-async fn run_here<R, F: ?Sized + Future<Output = R> + Send>(call: Call, future: Pin<Box<F>>) -> Result<R, RemoteError> {
+async fn run_here<R, F>(target: &Target, call: Call, future: Pin<Box<F>>) -> Result<R, RemoteError>
+where
+    F: ?Sized + Future<Output = R> + Send,
+{
     let deadline = call.deadline.unwrap_or_else(|| now() + LOCAL_TIMEOUT);
     let context = CallContext::new(ContextParts {
         peer: None,
         object: None,
+        this: target.local().cloned(),
         method: call.method,
         request: next_request(),
         deadline,

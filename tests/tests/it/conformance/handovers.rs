@@ -189,3 +189,170 @@ async fn an_object_first_used_on_the_connection_after_a_lost_one_is_kept() {
     count.only_ended(0, LEASE * 3).await;
     kept.touch().await.unwrap();
 }
+
+/// Waits until each of the nodes exports its shelf alone.
+async fn nothing_is_left(nodes: &[&Node]) {
+    let all = async {
+        while nodes.iter().any(|node| node.exported() > 1) {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let left = || nodes.iter().map(|node| node.objects()).collect::<Vec<_>>();
+    assert!(timeout(MOMENT, all).await.is_ok(), "{:?}", left());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reference_that_went_round_is_let_go_in_any_order() {
+    let names = ["a", "b", "c", "d"];
+    let (_network, count, nodes) = hosts(10, names).await;
+    let orders = (0..24).map(|seed| {
+        let mut left = vec![0, 1, 2, 3];
+        [4, 3, 2, 1].map(|n| left.swap_remove(seed * 7 % n))
+    });
+    for (round, order) in orders.enumerate() {
+        // The object of the first goes from host to host until it is home again.
+        let mut item = count.item();
+        for (at, node) in nodes.iter().enumerate() {
+            let next = names[(at + 1) % names.len()];
+            shelf(node, next).put(vec![item]).await.unwrap();
+            item = from(&nodes[(at + 1) % names.len()], next).await;
+        }
+        assert!(item.is_local());
+        drop(item);
+        for (step, at) in order.iter().enumerate() {
+            count.only_ended(round, PROMPT).await;
+            for last in &order[step..] {
+                from(&nodes[*last], names[*last]).await.touch().await.unwrap();
+            }
+            shelf(&nodes[*at], names[*at]).clear().await.unwrap();
+        }
+        count.ended(round + 1, PROMPT).await;
+    }
+    nothing_is_left(&nodes.each_ref()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_in_many_frames_at_once_is_let_go_after_the_last() {
+    let (_network, count, [a, b]) = hosts(11, ["a", "b"]).await;
+    let item = count.item();
+    let calls: Vec<_> = (0..200)
+        .map(|number| {
+            let (store, copies) = (shelf(&a, "b"), vec![item.clone(); number % 3 + 1]);
+            tokio::spawn(async move { store.look(copies).await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    count.only_ended(0, PROMPT).await;
+    drop(item);
+    count.ended(1, PROMPT).await;
+    nothing_is_left(&[&a, &b]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_given_up_at_any_moment_leave_no_references() {
+    let (_network, count, [a, b]) = hosts(12, ["a", "b"]).await;
+    let kept = one(&b, "a").await;
+    for millis in 0..150 {
+        let (store, own) = (shelf(&b, "a"), count.item());
+        let item = kept.clone();
+        let call = async move {
+            match millis % 3 {
+                0 => drop(store.make(2).await),
+                1 => drop(store.look(vec![own, item]).await),
+                _ => drop(store.hang(vec![own, item]).await),
+            }
+        };
+        let _ = timeout(Duration::from_millis(millis), call).await;
+    }
+    sleep(PROMPT).await;
+    kept.touch().await.unwrap();
+    drop(kept);
+    nothing_is_left(&[&a, &b]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_objects_come_and_go_at_once() {
+    let (_network, count, [a, b]) = hosts(13, ["a", "b"]).await;
+    let cycle = |number: u64| {
+        let b = b.clone();
+        async move {
+            sleep(Duration::from_millis(number % 50)).await;
+            let item = one(&b, "a").await;
+            item.touch().await.unwrap();
+        }
+    };
+    let cycles: Vec<_> = (0..1000).map(|number| tokio::spawn(cycle(number))).collect();
+    for cycle in cycles {
+        cycle.await.unwrap();
+    }
+    count.ended(1000, PROMPT).await;
+    nothing_is_left(&[&a, &b]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reference_whose_introducer_is_killed_before_the_claim_is_kept() {
+    for (seed, how) in [(14, Cut::Reset), (15, Cut::Silent)] {
+        let (network, count, [a, b, c]) = hosts(seed, ["a", "b", "c"]).await;
+        shelf(&a, "b").put(vec![count.item()]).await.unwrap();
+        let item = from(&c, "b").await;
+        // Nobody else refers to it: its owner keeps it for the introducer's lease alone.
+        network.crash("b", how);
+        drop(b);
+        count.only_ended(0, LEASE * 3).await;
+        item.touch().await.unwrap();
+        drop(item);
+        count.ended(1, PROMPT).await;
+        nothing_is_left(&[&a, &c]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_that_race_with_drops_leave_the_books_even() {
+    let (_network, count, [a, b, c]) = hosts(16, ["a", "b", "c"]).await;
+    for round in 0..120 {
+        let item = count.item();
+        shelf(&a, "b").put(vec![item.clone(); 2]).await.unwrap();
+        drop(item);
+        let items = shelf(&c, "b").stored().await.unwrap();
+        let used = timeout(Duration::from_millis(round % 60), items[0].touch());
+        let (store, millis) = (shelf(&b, "b"), round * 7 % 60);
+        let cleared = async {
+            sleep(Duration::from_millis(millis)).await;
+            store.clear().await.unwrap();
+        };
+        let (used, ()) = tokio::join!(used, cleared);
+        assert!(!matches!(used, Ok(Err(_))), "{used:?}");
+        if round % 2 == 0 {
+            items[1].touch().await.unwrap();
+        }
+    }
+    count.ended(120, MOMENT).await;
+    nothing_is_left(&[&a, &b, &c]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_introduces_while_it_shuts_down_is_good_or_was_not_said() {
+    let mut good = 0;
+    for millis in 0..40 {
+        let (_network, count, [a, b, c]) = hosts(17 + millis, ["a", "b", "c"]).await;
+        shelf(&a, "b").put(vec![count.item()]).await.unwrap();
+        let store = shelf(&c, "b");
+        store.look(vec![]).await.unwrap();
+        let ended = async {
+            sleep(Duration::from_millis(millis)).await;
+            b.shutdown().await;
+        };
+        let (stored, ()) = tokio::join!(store.stored(), ended);
+        if let Ok(mut items) = stored {
+            let item = items.remove(0);
+            item.touch().await.unwrap();
+            count.only_ended(0, LEASE * 3).await;
+            good += 1;
+        }
+        count.ended(1, LEASE_OVER).await;
+        nothing_is_left(&[&a, &c]).await;
+    }
+    assert!((5..40).contains(&good), "{good}");
+}
