@@ -68,6 +68,10 @@ impl Batch {
         self.count = self.count.checked_sub(1)?;
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let decoded = scope::decoding(&mut self.references, || codec::decode_next::<T>(rest));
+        if self.count == 0 {
+            // From here on the values alone hold them: the next batch may be long in coming.
+            self.references = Vec::new();
+        }
         Some(match decoded {
             Ok((value, length)) => {
                 self.at += length;

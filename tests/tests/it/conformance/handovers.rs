@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use rmi_core::{ErrorKind, Executed, Node, NodeId, ObjectId, ObjectRef, Proxy};
+use rmi_core::streaming::Policy;
+use rmi_core::{ErrorKind, Executed, Node, NodeId, ObjectId, ObjectRef, Proxy, RemoteError, Streaming, remote};
 use rmi_tests::{Cut, Network};
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::shelf::{Count, Item, SHELF, Shelf, host, one, shelf};
@@ -355,4 +357,78 @@ async fn what_a_node_introduces_while_it_shuts_down_is_good_or_was_not_said() {
         nothing_is_left(&[&a, &c]).await;
     }
     assert!((5..40).contains(&good), "{good}");
+}
+
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+enum Refusal {
+    #[error("take this instead")]
+    Instead(Vec<Proxy<dyn Item>>),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+}
+
+#[remote(name = "conformance.Supply")]
+trait Supply {
+    async fn flow(&self, count: usize) -> Result<Streaming<Proxy<dyn Item>>, Refusal>;
+    async fn refuse(&self) -> Result<(), Refusal>;
+}
+
+struct Stock(Count);
+
+#[remote]
+impl Supply for Stock {
+    async fn flow(&self, count: usize) -> Result<Streaming<Proxy<dyn Item>>, Refusal> {
+        let (sender, items) = Streaming::channel(count, Policy::Block);
+        for _ in 0..count {
+            sender.send(self.0.item()).await?;
+        }
+        Ok(items)
+    }
+    async fn refuse(&self) -> Result<(), Refusal> {
+        Err(Refusal::Instead(vec![self.0.item()]))
+    }
+}
+
+/// The stock of host `a`, for host `b`.
+async fn supply(seed: u64) -> (Count, [Node; 2], Proxy<dyn Supply>) {
+    let (_network, count, [a, b]) = hosts(seed, ["a", "b"]).await;
+    let reference = a.export(&Proxy::<dyn Supply>::new(Stock(count.clone()))).unwrap();
+    let supply = b.proxy(&reference).unwrap();
+    (count, [a, b], supply)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_items_of_a_stream_hold_their_objects_and_so_do_those_that_nobody_has_read() {
+    let (count, [a, b], supply) = supply(60).await;
+    let mut items = supply.flow(3).await.unwrap();
+    let kept = items.next().await.unwrap().unwrap();
+    for _ in 0..2 {
+        drop(items.next().await.unwrap().unwrap());
+    }
+    // The end of the stream was not asked for yet.
+    count.ended(2, PROMPT).await;
+    let mut unread = supply.flow(20).await.unwrap();
+    unread.next().await.unwrap().unwrap();
+    drop(items);
+    count.only_ended(2, LEASE * 3).await;
+    kept.touch().await.unwrap();
+    drop(unread);
+    count.ended(22, PROMPT).await;
+    drop(kept);
+    count.ended(23, PROMPT).await;
+    sleep(PROMPT).await;
+    assert_eq!((a.exported(), b.exported()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_holds_the_objects_that_it_names() {
+    let (count, [a, b], supply) = supply(61).await;
+    let error = supply.refuse().await.unwrap_err();
+    count.only_ended(0, LEASE * 3).await;
+    let Refusal::Instead(items) = &error else { panic!("{error}") };
+    items[0].touch().await.unwrap();
+    drop(error);
+    count.ended(1, PROMPT).await;
+    assert_eq!((a.exported(), b.exported()), (2, 1));
+    drop(supply);
 }
