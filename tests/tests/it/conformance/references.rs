@@ -182,7 +182,7 @@ async fn references_to_one_object_are_equal_whichever_way_they_came() {
 #[derive(Serialize, Deserialize)]
 enum Choice {
     One(Proxy<dyn Item>),
-    Pair { left: Proxy<dyn Item>, right: Box<Choice> },
+    Pair { left: Proxy<dyn Item>, right: Box<Self> },
 }
 
 #[derive(Serialize, Deserialize)]
