@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::error::ErrorKind;
 use crate::error::RemoteError;
 use crate::id::{LeaseId, ObjectId};
+use crate::limits;
 use crate::node::promises::Promises;
 use crate::node::references::Parcel;
 use crate::node::remote::RemoteObject;
@@ -44,6 +45,8 @@ pub(crate) struct Connection {
     pub(super) route: Mutex<Weak<Route>>,
     /// What we hold over it.
     pub(super) imports: Mutex<Imports<Weak<RemoteObject>>>,
+    /// How many objects may still be claimed elsewhere because it ends.
+    pub(super) claims_left: AtomicUsize,
     /// What we grant to the peer.
     pub(super) lease: LeaseId,
     /// Wakes who waits for a change of the connection.
@@ -92,6 +95,7 @@ impl Connection {
             dialler,
             route: Mutex::new(Weak::new()),
             imports: Mutex::default(),
+            claims_left: AtomicUsize::new(limits::CLAIMS_AT_ONCE_MAX),
             lease: session.lease(),
             changed: Notify::new(),
             session: Mutex::new(session),

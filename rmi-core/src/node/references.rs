@@ -3,13 +3,13 @@
 //! Locks are taken in one order: a remote object's holds or the session, then the imports or the table's leases. Nothing that has
 //! a `Drop` of consequence is dropped under any of them.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use crate::call::{Outcome, Reply, Status, Target};
 use crate::endpoint::Endpoint;
 use crate::error::{Executed, RemoteError};
 use crate::id::{LeaseId, ObjectId};
-use crate::limits;
 use crate::node::connection::{Connection, lock};
 use crate::node::promise;
 use crate::node::promises::Beside;
@@ -279,8 +279,13 @@ impl Connection {
     pub(super) fn claim_introduced(&self) {
         // The last proxy to one may go meanwhile: it must not be dropped under the lock.
         let held: Vec<_> = lock(&self.imports).handles().filter_map(|(_, object)| object.upgrade()).collect();
-        let introduced = held.iter().filter(|object| object.is_introduced_over(self));
-        introduced.take(limits::CLAIMS_AT_ONCE_MAX).for_each(RemoteObject::hold);
+        held.iter().filter(|object| object.is_introduced_over(self)).for_each(|object| object.hold_without(self));
+    }
+
+    /// Whether one more object may be claimed because this connection ends.
+    pub(super) fn may_claim(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        self.claims_left.try_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
     /// Enters a claim for the object; `false` when it cannot be held here.

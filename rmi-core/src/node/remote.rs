@@ -166,6 +166,15 @@ impl RemoteObject {
         }
     }
 
+    /// Asks the owner to count us because the connection to who introduced us ends. Only so many do for one connection; the
+    /// others ask when they are called.
+    pub(super) fn hold_without(self: &Arc<Self>, introducer: &Connection) {
+        if !self.has(HELD | FREE | GONE) && introducer.may_claim() {
+            self.hold();
+        }
+        self.route.tell();
+    }
+
     pub(super) fn is_introduced_over(&self, connection: &Connection) -> bool {
         lock(&self.holds).iter().any(|hold| hold.is_over(connection) && hold.introducer.is_some())
     }
@@ -227,7 +236,7 @@ impl RemoteObject {
         match (was_owner, kept) {
             (true, false) => self.lose(),
             // The object's own node is the last resort.
-            (false, false) => self.hold(),
+            (false, false) => self.hold_without(connection),
             (_, true) => self.route.tell(),
         }
     }

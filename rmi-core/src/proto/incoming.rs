@@ -143,9 +143,10 @@ impl Session {
             Frame::Claim(claim) => events.push(Event::Claim(claim)),
             Frame::Claimed(claimed) => events.push(Event::Claimed(claimed)),
             Frame::GoAway { accepted } => {
-                self.peer_going_away = true;
+                if !std::mem::replace(&mut self.peer_going_away, true) {
+                    events.push(Event::GoingAway);
+                }
                 self.fail_unaccepted(accepted);
-                events.push(Event::GoingAway);
             }
             _ => {}
         }

@@ -362,3 +362,17 @@ proptest! {
         pair.b.output(pair.now);
     }
 }
+
+#[test]
+fn answers_that_nobody_reads_are_bounded() {
+    let mut limits = Limits::default();
+    limits.unread_bytes_max = 1000;
+    let mut pair = Pair::open(&limits);
+    // The answers are taken by nobody: 13 bytes each.
+    let ping = [&9u32.to_le_bytes()[..], &[7], &[0; 8]].concat();
+    let now = pair.now;
+    pair.b.receive(&ping.repeat(100), now);
+    let closed = pair.b.session.closed().expect("the session is over");
+    let text = closed.error.message();
+    assert!(text.contains("control frames while 1001 bytes are unread, the limit is 1000"), "{text}");
+}

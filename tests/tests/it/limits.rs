@@ -34,6 +34,7 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("OBJECTS_PER_FRAME_MAX", "the_objects_of_a_release_are_bounded"),
     ("RELEASES_TOGETHER", "a size, not a bound: when releases are told"),
     ("RELEASE_DELAY", "a time, not a bound: when releases are told"),
+    ("CLAIMS_AT_ONCE_MAX", "the_claims_that_one_goodbye_causes_are_bounded"),
     ("LEASE_LEAST", "a_lease_is_not_shorter_than_the_least"),
     ("LOCAL_LEASE", "collection: what_a_killed_process_held_is_dropped_within_two_seconds_over_a_unix_socket"),
     ("HOPS_MAX", "calls_inside_calls_are_bounded"),
@@ -61,6 +62,7 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("calls_waiting_max", "the_calls_that_wait_are_bounded"),
     ("replies_waiting_bytes_max", "the_replies_that_wait_are_bounded"),
     ("references_per_session_max", "the_references_of_a_connection_are_bounded"),
+    ("unread_bytes_max", "proto/tests: answers_that_nobody_reads_are_bounded"),
     ("connections_max", "conformance: the_connection_beyond_the_limit_is_refused_and_the_others_stay"),
     ("handshakes_max", "handshakes_are_bounded"),
     ("handshake_timeout", "hostile: a_peer_that_says_nothing_is_let_go"),
@@ -362,6 +364,62 @@ async fn the_objects_of_a_release_are_bounded() {
     assert!(answer.contains("objects in a frame: 1025 exceeds the limit of 1024"), "{answer}");
     let answer = answer_to(framed(&[&[11, 1, 0][..], &[5; 16], &3u32.to_le_bytes()].concat())).await;
     assert!(answer.contains("release of 3 copies of an object of which 0 are held"), "{answer}");
+}
+
+/// Counts what is dialled, and reaches nobody.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+#[async_trait::async_trait]
+impl Transport for Counting {
+    fn scheme(&self) -> &'static str {
+        "count"
+    }
+
+    async fn dial(&self, _: &Endpoint) -> Result<Channel, TransportError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
+    }
+
+    async fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, TransportError> {
+        Err(TransportError::InUse(endpoint.clone()))
+    }
+}
+
+#[tokio::test]
+async fn the_claims_that_one_goodbye_causes_are_bounded() {
+    let counting = Arc::new(Counting::default());
+    let host = Node::builder().listen("tcp://127.0.0.1:0").transport(counting.clone()).start().await.unwrap();
+    let keeper = Arc::new(Keeper::default());
+    let reference = host.export(&Proxy::<dyn Keep>::from_arc(keeper.clone())).unwrap();
+    let caller = Node::builder().start().await.unwrap();
+    let elsewhere = |number: usize| {
+        let endpoint = format!("count:{number}").parse().unwrap();
+        let reference = ObjectRef::new(NodeId::random(), ObjectId::random(), Vec::new(), vec![endpoint]);
+        caller.any_proxy(&reference)
+    };
+    let keep: Proxy<dyn Keep> = caller.proxy(&reference).unwrap();
+    keep.keep((0..2 * limits::CLAIMS_AT_ONCE_MAX).map(elsewhere).collect()).await.unwrap();
+    caller.shutdown().await;
+    until("the host dials", || counting.0.load(Ordering::SeqCst) >= limits::CLAIMS_AT_ONCE_MAX).await;
+    tokio::task::yield_now().await;
+    assert_eq!(counting.0.load(Ordering::SeqCst), limits::CLAIMS_AT_ONCE_MAX);
+}
+
+#[remote]
+trait Keep {
+    async fn keep(&self, objects: Vec<AnyProxy>) -> Result<(), RemoteError>;
+}
+
+#[derive(Default)]
+struct Keeper(std::sync::Mutex<Vec<AnyProxy>>);
+
+#[remote]
+impl Keep for Keeper {
+    async fn keep(&self, objects: Vec<AnyProxy>) -> Result<(), RemoteError> {
+        self.0.lock().unwrap().extend(objects);
+        Ok(())
+    }
 }
 
 #[tokio::test]
