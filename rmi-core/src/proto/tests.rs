@@ -365,8 +365,7 @@ proptest! {
 
 #[test]
 fn answers_that_nobody_reads_are_bounded() {
-    let mut limits = Limits::default();
-    limits.unread_bytes_max = 1000;
+    let limits = Limits { unread_bytes_max: 1000, ..Limits::default() };
     let mut pair = Pair::open(&limits);
     // The answers are taken by nobody: 13 bytes each.
     let ping = [&9u32.to_le_bytes()[..], &[7], &[0; 8]].concat();

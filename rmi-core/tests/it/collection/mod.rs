@@ -10,6 +10,8 @@ use rmi_core::{
 };
 use tokio::sync::Notify;
 
+mod races;
+
 type Done<T> = Result<T, RemoteError>;
 
 #[remote]
@@ -25,6 +27,10 @@ trait Factory {
     async fn ask(&self) -> Done<u64>;
     async fn forget(&self) -> Done<()>;
     async fn same(&self, things: Vec<Proxy<dyn Thing>>) -> Done<Vec<Proxy<dyn Thing>>>;
+    async fn slow(&self, ms: u64) -> Done<u64>;
+    async fn big(&self, thing: Proxy<dyn Thing>, bytes: Vec<u8>) -> Done<()>;
+    #[remote(idempotent)]
+    async fn count(&self) -> Done<u64>;
 }
 
 /// Counts the things that live.
@@ -81,6 +87,7 @@ impl Thing for Numbered {
 struct Works {
     living: Arc<Living>,
     kept: std::sync::Mutex<Option<Proxy<dyn Thing>>>,
+    ran: AtomicUsize,
 }
 
 impl Works {
@@ -113,6 +120,19 @@ impl Factory for Works {
     }
     async fn same(&self, things: Vec<Proxy<dyn Thing>>) -> Done<Vec<Proxy<dyn Thing>>> {
         Ok(things)
+    }
+    async fn slow(&self, ms: u64) -> Done<u64> {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        Ok(ms)
+    }
+    async fn big(&self, thing: Proxy<dyn Thing>, bytes: Vec<u8>) -> Done<()> {
+        let _ = (thing, bytes);
+        Ok(())
+    }
+    async fn count(&self) -> Done<u64> {
+        self.ran.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(1)
     }
 }
 
