@@ -464,7 +464,7 @@ async fn a_reference_sent_again_before_going_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn going_away_while_proxies_are_dropped() {
-    for round in 0..300 {
+    for round in 0..20 {
         let (host, caller) = (host("tcp://127.0.0.1:0").await, Node::builder().start().await.unwrap());
         let factory = host.seen_by(&caller);
         let mut things = vec![];
