@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rmi_core::naming::{Binding, Claim, Lease, Name, Naming, NamingError, Page, Prefix, Renewed, Tags, Token, Watcher};
+use rmi_core::NodeId;
+use rmi_core::naming::{
+    Binding, Claim, Lease, Name, Naming, NamingError, Page, Position, Prefix, Renewed, Tags, Token, Watch,
+};
 use rmi_core::sync::Semaphores;
 use rmi_core::{CallContext, Endpoint, Limits, Node, NodeError, ObjectId, ObjectRef, Proxy, remote};
 
@@ -11,7 +14,7 @@ use crate::leases::{LEASE, LEASES_MAX, Leases};
 use crate::semaphores::Named;
 use crate::state::{State, Want, Wish, told};
 use crate::store::{Store, StoreError};
-use crate::watchers::{WATCHES_MAX, Watchers};
+use crate::watchers::Watchers;
 use crate::writer::Writer;
 
 /// The most bindings in one answer to `list`.
@@ -56,15 +59,15 @@ impl Running {
     pub async fn start_with(endpoints: &[Endpoint], store: impl Store, lease: Duration) -> Result<Self, StartError> {
         let (leases, watchers) = (Arc::new(Leases::new(lease)), Arc::new(Watchers::default()));
         let writer = Writer::start(store, watchers.clone())?;
+        writer.read(|state| watchers.begin(state.revision()));
         let now = now();
         writer.read(|state| state.owners().for_each(|owner| leases.restore(owner, now)));
         let (gone, ended) = tokio::sync::mpsc::unbounded_channel();
-        let (known, watching) = (leases.clone(), watchers.clone());
+        let known = leases.clone();
         let mut limits = Limits::default();
         limits.lease = lease;
         let builder = endpoints.iter().fold(Node::builder().limits(limits), rmi_core::NodeBuilder::listen);
         let builder = builder.on_disconnect(move |peer, clean| {
-            watching.remove(peer.connection);
             let tokens = if clean { known.goodbye(peer.connection) } else { Vec::new() };
             if !tokens.is_empty() {
                 // The registry itself may be shutting down.
@@ -136,6 +139,10 @@ struct Servant {
 impl Servant {
     fn connection() -> u64 {
         CallContext::current().and_then(|context| context.peer().map(|peer| peer.connection)).unwrap_or_default()
+    }
+
+    fn node() -> NodeId {
+        CallContext::current().and_then(|context| context.peer().map(|peer| peer.node)).unwrap_or(NodeId::UNKNOWN)
     }
 
     fn want(&self, owner: Token, name: &Name, object: &ObjectRef, tags: &Tags) -> Result<Want, NamingError> {
@@ -213,17 +220,12 @@ impl Naming for Servant {
         }))
     }
 
-    async fn watch(&self, prefix: &Prefix, watcher: Proxy<dyn Watcher>) -> Result<u64, NamingError> {
+    async fn watch(&self, prefix: &Prefix, position: Option<Position>) -> Result<Watch, NamingError> {
+        // Under the lock, so that no change falls between the revision and the first event.
         self.writer.read(|state| {
-            if self.watchers.add(Self::connection(), prefix.clone(), watcher) {
-                return Ok(state.revision());
-            }
-            Err(NamingError::Full { what: "watches of this connection".into(), limit: WATCHES_MAX as u64 })
+            let position = position.unwrap_or_else(|| self.watchers.position(state.revision()));
+            let events = self.watchers.add(Self::node(), prefix, position)?;
+            Ok(Watch::new(position, events))
         })
-    }
-
-    async fn unwatch(&self, watcher: ObjectId) -> Result<(), NamingError> {
-        self.watchers.end(Self::connection(), watcher);
-        Ok(())
     }
 }

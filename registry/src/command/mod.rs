@@ -150,18 +150,19 @@ async fn look(action: Action, node: &Node, registry: &Registry, output: Output) 
 
 async fn watch(registry: &Registry, prefix: &str, count: Option<u64>, output: Output) -> Result<(), Failure> {
     prefix.parse::<Prefix>().map_err(|error| Failure::usage(error.to_string()))?;
-    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    // A failed send means that we are on our way out.
-    let watch = registry.watch(prefix, move |event| drop(sender.send(event))).await?;
-    output.watching(watch.revision)?;
+    let mut watch = registry.watch(prefix, None).await?;
+    output.watching(watch.position.revision)?;
     let mut left = count.unwrap_or(u64::MAX);
     let mut pulse = tokio::time::interval(std::time::Duration::from_secs(5));
     while left > 0 {
         tokio::select! {
-            Some(event) = events.recv() => {
-                output.event(&event)?;
-                left -= 1;
-            }
+            event = watch.next() => match event {
+                Some(event) => {
+                    output.event(&event.map_err(Failure::failed)?)?;
+                    left -= 1;
+                }
+                None => return Err(Failure::failed("the registry has ended the watch")),
+            },
             // A registry that went away tells no more: notice it.
             _ = pulse.tick() => {
                 registry.ping().await?;

@@ -8,3 +8,4 @@ mod naming;
 mod process;
 mod semaphores;
 mod state;
+mod watching;

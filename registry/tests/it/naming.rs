@@ -30,13 +30,13 @@ pub(crate) fn echo() -> Proxy<dyn Echo> {
     Proxy::new(Repeater)
 }
 
-struct Setting {
+pub(crate) struct Setting {
     running: Running,
     host: Node,
-    registry: Registry,
+    pub(crate) registry: Registry,
 }
 
-async fn setting() -> Setting {
+pub(crate) async fn setting() -> Setting {
     let running = Running::start(&["tcp://127.0.0.1:0".parse().unwrap()], Memory).await.unwrap();
     let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
     let registry = Registry::connect(&host, &running.endpoints()[0]).await.unwrap();
@@ -44,7 +44,7 @@ async fn setting() -> Setting {
 }
 
 impl Setting {
-    async fn caller(&self) -> Registry {
+    pub(crate) async fn caller(&self) -> Registry {
         let node = Node::builder().start().await.unwrap();
         Registry::connect(&node, &self.running.endpoints()[0]).await.unwrap()
     }
@@ -162,18 +162,17 @@ async fn an_object_that_nobody_could_reach_is_not_bound() {
 #[tokio::test]
 async fn a_watch_tells_every_change_in_order() {
     let setting = setting().await;
-    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let before = setting.registry.bind("x/0", &echo()).await.unwrap();
     let watcher = setting.caller().await;
-    let watch = watcher.watch("x", move |event| sender.send(event).unwrap()).await.unwrap();
-    assert_eq!(watch.revision, before);
+    let mut watch = watcher.watch("x", None).await.unwrap();
+    assert_eq!(watch.position.revision, before);
     let first = setting.registry.bind("x/1", &echo()).await.unwrap();
     setting.registry.bind("y/1", &echo()).await.unwrap();
     let second = setting.registry.unbind("x/1", None).await.unwrap();
-    let event = events.recv().await.unwrap();
+    let event = watch.next().await.unwrap().unwrap();
     assert_eq!((event.revision, event.name.as_str()), (first, "x/1"));
     assert!(matches!(event.change, Change::Bound(binding) if binding.revision == first));
-    let event = events.recv().await.unwrap();
+    let event = watch.next().await.unwrap().unwrap();
     assert_eq!((event.revision, event.change), (second, Change::Unbound));
 }
 
@@ -182,10 +181,9 @@ async fn the_names_of_a_host_that_says_goodbye_are_free_at_once() {
     let setting = setting().await;
     setting.registry.bind("a", &echo()).await.unwrap();
     let caller = setting.caller().await;
-    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let _watch = caller.watch("", move |event| sender.send(event).unwrap()).await.unwrap();
+    let mut watch = caller.watch("", None).await.unwrap();
     setting.host.shutdown().await;
-    let event = tokio::time::timeout(Duration::from_secs(5), events.recv()).await.unwrap().unwrap();
+    let event = tokio::time::timeout(Duration::from_secs(5), watch.next()).await.unwrap().unwrap().unwrap();
     assert_eq!((event.name.as_str(), event.change), ("a", Change::Unbound));
 }
 
@@ -210,10 +208,9 @@ async fn names_whose_lease_is_not_renewed_are_freed() {
     let dropped = Registry::connect(&node, &running.endpoints()[0]).await.unwrap();
     kept.bind("kept", &echo()).await.unwrap();
     dropped.bind("dropped", &echo()).await.unwrap();
-    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let _watch = kept.watch("", move |event| sender.send(event).unwrap()).await.unwrap();
+    let mut watch = kept.watch("", None).await.unwrap();
     drop(dropped);
-    let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await.unwrap().unwrap();
+    let event = tokio::time::timeout(Duration::from_secs(10), watch.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(event.name.as_str(), "dropped");
     assert!(kept.lookup::<dyn Echo>("kept").await.is_ok());
 }

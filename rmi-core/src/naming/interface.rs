@@ -8,10 +8,9 @@ use uuid::Uuid;
 
 use crate::endpoint::EndpointError;
 use crate::error::RemoteError;
-use crate::id::ObjectId;
-use crate::naming::binding::{Binding, Event, Page, Tags, TagsError};
+use crate::naming::binding::{Binding, Page, Tags, TagsError};
 use crate::naming::name::{Name, NameError, Prefix};
-use crate::proxy::Proxy;
+use crate::naming::watch::{Position, Watch};
 use crate::reference::ObjectRef;
 
 /// What a host proves with that bindings are its own. A secret between the host and the registry.
@@ -127,20 +126,8 @@ pub trait Naming {
     #[remote(idempotent)]
     async fn list(&self, prefix: &Prefix, after: Option<&Name>, limit: u32) -> Result<Page, NamingError>;
 
-    /// Tells `watcher` every change under `prefix` from now on, as long as its node is connected. Returns the revision of
-    /// the last change that it will not be told.
-    async fn watch(&self, prefix: &Prefix, watcher: Proxy<dyn Watcher>) -> Result<u64, NamingError>;
-
-    /// Ends the watch of the watcher with this id, if it came over this connection and still lasts.
-    #[remote(idempotent)]
-    async fn unwatch(&self, watcher: ObjectId) -> Result<(), NamingError>;
-}
-
-/// Who is told about changes of a registry.
-#[remote(name = "rmi.Watcher")]
-pub trait Watcher {
-    /// A change, in the order of revisions. An error ends the watch.
-    async fn changed(&self, event: Event) -> Result<(), RemoteError>;
+    /// Tells every change under `prefix` after `position`, or from now on.
+    async fn watch(&self, prefix: &Prefix, position: Option<Position>) -> Result<Watch, NamingError>;
 }
 
 /// Why the registry could not do what it was asked.
@@ -197,6 +184,18 @@ pub enum NamingError {
         what: String,
         /// How many there may be.
         limit: u64,
+    },
+    /// The changes after a position are not known any more, or the registry was started again: list, and watch from now on.
+    #[error(
+        "the changes after revision {after} cannot be told without a gap; known are those after {since} up to {newest}"
+    )]
+    Gap {
+        /// The revision that was asked for.
+        after: u64,
+        /// Every change after this one is known.
+        since: u64,
+        /// The last change.
+        newest: u64,
     },
     /// The registry's file cannot be written.
     #[error("the registry cannot store the change: {0}")]

@@ -10,10 +10,12 @@ mod name;
 mod places;
 mod registry;
 mod renewal;
+mod watch;
 
 pub use binding::{Binding, Change, Event, Page, Tags, TagsError};
 pub use group::Balance;
-pub use interface::{Claim, Lease, Naming, NamingError, Renewed, Token, Watcher};
+pub use interface::{Claim, Lease, Naming, NamingError, Renewed, Token};
 pub use name::{Name, NameError, Prefix};
 pub use places::{REGISTRY_VARIABLE, default_endpoints, runtime_directory};
-pub use registry::{Registry, Watch};
+pub use registry::Registry;
+pub use watch::{Follow, Followed, Position, Watch};

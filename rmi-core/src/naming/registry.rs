@@ -5,27 +5,25 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rmi_macros::remote;
-
 use crate::call::CallOptions;
 use crate::endpoint::{Endpoint, EndpointError};
-use crate::error::RemoteError;
 use crate::id::ObjectId;
 use crate::interface::Interface;
-use crate::naming::binding::{Binding, Event, Tags};
+use crate::naming::binding::{Binding, Tags};
 use crate::naming::group::Balance;
-use crate::naming::interface::{Lease, Naming, NamingError, Watcher};
-use crate::naming::name::{Name, NameError, Prefix};
+use crate::naming::interface::{Lease, Naming, NamingError};
+use crate::naming::name::{Name, NameError};
 use crate::naming::places::{REGISTRY_VARIABLE, default_endpoints};
 use crate::naming::renewal;
+use crate::naming::watch::{self, Follow, Position, Watch};
 use crate::node::Node;
 use crate::proxy::{AnyProxy, Proxy};
 use crate::reference::ObjectRef;
 
 /// The time to find out whether a registry answers.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many bindings are asked for at a time.
-const PAGE: u32 = 500;
+/// The most bindings of a registry; more are not listed.
+const BINDINGS_MAX: usize = 100_000;
 
 /// A registry, as programs see it. Cheap to clone.
 ///
@@ -237,34 +235,31 @@ impl Registry {
     /// # Errors
     /// `Name`: the prefix is not a name.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Binding>, NamingError> {
-        let prefix: Prefix = prefix.parse()?;
-        let mut bindings: Vec<Binding> = Vec::new();
-        loop {
-            let after = bindings.last().map(|binding| binding.name.clone());
-            let page = self.0.naming.list(&prefix, after.as_ref(), PAGE).await?;
-            let more = page.more && !page.bindings.is_empty();
-            bindings.extend(page.bindings);
-            if !more {
-                return Ok(bindings);
-            }
-        }
+        watch::list(&self.0.naming, &prefix.parse()?, BINDINGS_MAX, |_| true).await
     }
 
-    /// Calls `observer` for every change under a prefix, in order, until the returned [`Watch`] is dropped or the
-    /// connection to the registry ends.
+    /// Every change under a prefix after `position`, or from now on, in order and none left out, until the returned
+    /// [`Watch`] is dropped or the registry is gone. To go on after that, watch again from
+    /// [`Position::after`] the last event.
+    ///
+    /// The registry remembers 4,096 changes, and none from before it was started. Who reads too slowly, and is 4,096 changes
+    /// behind, gets an error in place of the next one.
     ///
     /// # Errors
-    /// `Name`, `Full`.
-    pub async fn watch(
-        &self,
-        prefix: &str,
-        observer: impl Fn(Event) + Send + Sync + 'static,
-    ) -> Result<Watch, NamingError> {
-        let prefix: Prefix = prefix.parse()?;
-        let alive = Arc::new(());
-        let watching = Observed { observer, alive: Arc::downgrade(&alive) };
-        let revision = self.0.naming.watch(&prefix, Proxy::new(watching)).await?;
-        Ok(Watch { revision, _alive: alive })
+    /// `Gap`: the changes after `position` are not known any more, or the registry was started again. `Name`, `Full`.
+    pub async fn watch(&self, prefix: &str, position: Option<Position>) -> Result<Watch, NamingError> {
+        self.0.naming.watch(&prefix.parse()?, position).await
+    }
+
+    /// Follows what is bound under a prefix: first the list of all, then every change, resumed after a lost connection and
+    /// listed anew after a restart of the registry.
+    ///
+    /// Limits: 100,000 bindings in a list.
+    ///
+    /// # Errors
+    /// `Name`, `Full`, and what the call itself may fail with.
+    pub async fn follow(&self, prefix: &str) -> Result<Follow, NamingError> {
+        Follow::begin(self.0.naming.clone(), prefix.parse()?, BINDINGS_MAX).await
     }
 
     /// The latency of one call to the registry.
@@ -360,31 +355,5 @@ pub(super) fn parse(name: impl TryInto<Name, Error: Into<NameError>>) -> Result<
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Registry({})", self.0.endpoint)
-    }
-}
-
-/// A watch on a registry; dropping it ends the watch.
-#[derive(Debug)]
-#[must_use = "the watch ends when this is dropped"]
-pub struct Watch {
-    /// The revision of the last change before the watch began.
-    pub revision: u64,
-    _alive: Arc<()>,
-}
-
-struct Observed<F> {
-    observer: F,
-    alive: std::sync::Weak<()>,
-}
-
-#[remote]
-impl<F: Fn(Event) + Send + Sync + 'static> Watcher for Observed<F> {
-    async fn changed(&self, event: Event) -> Result<(), RemoteError> {
-        use crate::error::{ErrorKind, Executed};
-        if self.alive.strong_count() == 0 {
-            return Err(RemoteError::new(ErrorKind::Cancelled, Executed::No, "the watch is over"));
-        }
-        (self.observer)(event);
-        Ok(())
     }
 }

@@ -71,12 +71,12 @@ async fn dial_again(connection: &Arc<Connection>) {
         let Ok(next) = route.connection() else { return };
         next.until(|| next.peer().is_some() || next.is_over()).await;
         if next.answered_as_another() {
-            return connection.lose_all();
+            return another(connection);
         }
         if let (Some(found), Some(before)) = (next.peer(), connection.peer()) {
             if found.node != before.node {
                 // Of the node that answered before nothing is left.
-                return connection.lose_all();
+                return another(connection);
             }
             next.continue_from(connection);
             // That may be lost in its turn before the peer has heard of it.
@@ -86,4 +86,11 @@ async fn dial_again(connection: &Arc<Connection>) {
             }
         }
     }
+}
+
+/// Another node answers in the place of the lost one, which is gone with all that it held.
+fn another(connection: &Arc<Connection>) {
+    connection.lose_all();
+    connection.node.table.empty(connection.id);
+    connection.tell();
 }

@@ -15,7 +15,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::call::{CallOptions, Dispatch, Dispatched, Incoming, Invoke, LocalObject, Target, scope};
 use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::id::ObjectId;
 use crate::interface::{Descriptor, Interface, Servant};
 use crate::reference::ObjectRef;
 
@@ -216,14 +215,6 @@ impl<T: ?Sized> Proxy<T> {
     fn made_of(target: Target, servant: Option<Arc<T>>, options: Option<Arc<CallOptions>>) -> Self {
         let pipelined = matches!(&target, Target::Remote(remote) if remote.promised().is_some());
         Self { target, servant, options, order: next_order(), pipelined, interface: PhantomData }
-    }
-
-    /// The id of the object.
-    pub(crate) fn id(&self) -> ObjectId {
-        match &self.target {
-            Target::Local(object) => object.id(),
-            Target::Remote(remote) => remote.reference().object,
-        }
     }
 
     pub(crate) fn servant(&self) -> Option<&T> {

@@ -192,6 +192,7 @@ impl Members {
     }
 
     /// Whether a list says what is known here.
+    #[cfg(test)]
     pub(super) fn agrees(&self, bindings: &[Binding]) -> bool {
         let entries = lock(&self.entries);
         let known = |binding: &Binding| {
