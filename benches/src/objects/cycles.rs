@@ -23,16 +23,16 @@ pub(crate) async fn measure(part: u32) -> Result<Vec<Figure>> {
     let count = OBJECTS / part;
     cycle(&stock, count / FIRST).await?;
     until_left(&stock, 1).await?;
-    let before = both(&host)?;
+    let before = memory::both(&host)?;
     let begun = Instant::now();
     cycle(&stock, count).await?;
     until_left(&stock, 1).await?;
     let per_s = f64::from(count) / begun.elapsed().as_secs_f64();
-    let after = both(&host)?;
+    let after = memory::both(&host)?;
     Ok(vec![
         Figure::new("references_per_s", per_s),
-        Figure::new("cycles_memory_kib", grown(before[0], after[0])?),
-        Figure::new("cycles_memory_holder_kib", grown(before[1], after[1])?),
+        Figure::new("cycles_memory_kib", memory::grown(before[0], after[0])?),
+        Figure::new("cycles_memory_holder_kib", memory::grown(before[1], after[1])?),
     ])
 }
 
@@ -52,16 +52,16 @@ pub(crate) async fn connects(part: u32) -> Result<Vec<Figure>> {
     let count = CONNECTS / part;
     connect(&reference, count / FIRST).await?;
     until_left(&stock, 1).await?;
-    let before = both(&host)?;
+    let before = memory::both(&host)?;
     let begun = Instant::now();
     connect(&reference, count).await?;
     until_left(&stock, 1).await?;
     let per_s = f64::from(count) / begun.elapsed().as_secs_f64();
-    let after = both(&host)?;
+    let after = memory::both(&host)?;
     Ok(vec![
         Figure::new("connects_per_s", per_s),
-        Figure::new("connects_memory_kib", grown(before[0], after[0])?),
-        Figure::new("connects_memory_holder_kib", grown(before[1], after[1])?),
+        Figure::new("connects_memory_kib", memory::grown(before[0], after[0])?),
+        Figure::new("connects_memory_holder_kib", memory::grown(before[1], after[1])?),
     ])
 }
 
@@ -88,13 +88,4 @@ async fn until_left(stock: &Proxy<dyn Stock>, connections: u64) -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// The memory of the host and of this process, in KiB.
-fn both(host: &Host) -> Result<[i64; 2]> {
-    Ok([memory::of(host.child.id())?, memory::of(std::process::id())?])
-}
-
-fn grown(before: i64, after: i64) -> Result<f64> {
-    Ok(i32::try_from(after - before)?.into())
 }

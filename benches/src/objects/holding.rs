@@ -55,11 +55,11 @@ pub(crate) async fn measure(part: u32) -> Result<Vec<Figure>> {
     for _ in 0..SESSIONS {
         holders.push(Holder::connect(&reference, &frames).await?);
     }
-    let before = both(&host)?;
+    let before = memory::both(&host)?;
     for holder in &mut holders {
         holder.hold(OBJECTS / part / SESSIONS).await?;
     }
-    let after = both(&host)?;
+    let after = memory::both(&host)?;
     let passed = frames.load(Ordering::Relaxed);
     let time = LEASE * LEASES;
     tokio::time::sleep(time).await;
@@ -74,11 +74,6 @@ pub(crate) async fn measure(part: u32) -> Result<Vec<Figure>> {
         Figure::new("bytes_per_reference", per_object(before[1], after[1])),
         Figure::new("renewal_frames_per_s", per_s),
     ])
-}
-
-/// The memory of the host and of this process, in KiB.
-fn both(host: &Host) -> Result<[i64; 2]> {
-    Ok([memory::of(host.child.id())?, memory::of(std::process::id())?])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

@@ -31,10 +31,13 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 /// short lease, converted to one of 60 s.
 /// cycles: references_per_s: objects made, sent, and let go; cycles_memory_kib, cycles_memory_holder_kib: what both processes have
 /// grown after 1,000,000 of them.
-/// connects: connects_memory_kib: what the host has grown after 100,000 connections.
+/// connects: connects_per_s: connections made, used once, and closed; connects_memory_kib, connects_memory_holder_kib: what both
+/// processes have grown after 100,000 of them.
 /// chain: pipelined_chain_of_5_ms, sequential_chain_of_5_ms: five calls, each on the result of the one before, where every byte
 /// takes 20 ms each way.
-/// stream: stream_items_per_s: 10,000,000 integers.
+/// stream: stream_items_per_s: 10,000,000 integers; stream_memory_kib, stream_memory_reader_kib: the most that both processes have
+/// grown meanwhile; stream_slow_ahead_items, stream_slow_memory_kib: how far the producer is ahead of a reader of one item in 1 ms,
+/// whose window is 1,024 items, and what the producer has grown.
 #[derive(Parser)]
 #[command(name = "objects", version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 struct Options {

@@ -1,11 +1,21 @@
 //! Memory of processes, as the kernel counts it.
 
-use crate::Result;
+use crate::{Host, Result};
 
 /// The memory of a process that is in use, in KiB: pages that belong to it alone.
 pub(crate) fn of(process: u32) -> Result<i64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     anonymous(&text).ok_or_else(|| "/proc/PID/status is not as expected".into())
+}
+
+/// The memory of the host and of this process, in KiB.
+pub(crate) fn both(host: &Host) -> Result<[i64; 2]> {
+    Ok([of(host.child.id())?, of(std::process::id())?])
+}
+
+/// What has come on top, as a figure.
+pub(crate) fn grown(before: i64, after: i64) -> Result<f64> {
+    Ok(i32::try_from(after - before)?.into())
 }
 
 /// Pages of files, the program's own code among them, come and go with what runs and are not counted.

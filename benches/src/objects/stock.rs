@@ -1,8 +1,10 @@
 //! The host: it makes objects, and says how many it has.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rmi_core::{Limits, Node, Proxy, RemoteError, remote};
+use rmi_core::{Limits, Node, Proxy, RemoteError, Streaming, remote};
 
 use crate::Result;
 
@@ -17,6 +19,10 @@ pub(crate) trait Stock {
     async fn make(&self, count: u32) -> Result<Vec<Proxy<dyn Part>>, RemoteError>;
     /// How many objects the host exports, and how many connections it has.
     async fn left(&self) -> Result<(u64, u64), RemoteError>;
+    /// So many integers, from 0.
+    async fn numbers(&self, count: u32) -> Result<Streaming<u64>, RemoteError>;
+    /// How many integers the last stream was asked for already.
+    async fn made(&self) -> Result<u64, RemoteError>;
 }
 
 /// The most references that go into one frame, in round numbers.
@@ -32,7 +38,10 @@ impl Part for Small {
     }
 }
 
-struct Store(Node);
+struct Store {
+    node: Node,
+    made: Arc<AtomicU64>,
+}
 
 #[remote]
 impl Stock for Store {
@@ -41,14 +50,26 @@ impl Stock for Store {
     }
 
     async fn left(&self) -> Result<(u64, u64), RemoteError> {
-        Ok((self.0.exported() as u64, self.0.connections() as u64))
+        Ok((self.node.exported() as u64, self.node.connections() as u64))
+    }
+
+    async fn numbers(&self, count: u32) -> Result<Streaming<u64>, RemoteError> {
+        let made = self.made.clone();
+        // One stream at a time: nobody else writes.
+        let numbers = (0..u64::from(count)).inspect(move |number| made.store(number + 1, Ordering::Relaxed));
+        Ok(Streaming::new(futures_util::stream::iter(numbers)))
+    }
+
+    async fn made(&self) -> Result<u64, RemoteError> {
+        Ok(self.made.load(Ordering::Relaxed))
     }
 }
 
 /// Serves until the process ends; says where on the first line of the output.
 pub(crate) async fn serve(at: &str, lease: Option<Duration>) -> Result<()> {
     let node = Node::builder().listen(at).limits(limits(lease)).start().await?;
-    crate::child::announce(&node.export(&Proxy::<dyn Stock>::new(Store(node.clone())))?.to_string());
+    let store = Store { node: node.clone(), made: Arc::default() };
+    crate::child::announce(&node.export(&Proxy::<dyn Stock>::new(store))?.to_string());
     std::future::pending().await
 }
 
