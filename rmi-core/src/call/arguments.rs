@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::call::scope::References;
 use crate::call::{Incoming, Outcome, Reply, Status, Target, scope};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::wire::codec;
@@ -11,7 +12,7 @@ use crate::wire::codec;
 /// The arguments of a call that is being made. The first failure is kept and told when the call is made.
 pub struct Outgoing {
     body: Vec<u8>,
-    references: Vec<Target>,
+    references: References,
     failure: Option<RemoteError>,
 }
 
@@ -21,7 +22,7 @@ impl Outgoing {
     pub fn new(count: u16) -> Self {
         let mut body = Vec::with_capacity(64);
         codec::array_header(count, &mut body);
-        Self { body, references: Vec::new(), failure: None }
+        Self { body, references: References::default(), failure: None }
     }
 
     /// Encodes the next argument. `name` is for the error text.
@@ -48,7 +49,7 @@ impl Outgoing {
 
     pub(crate) fn finish(self) -> Result<(Bytes, Vec<Target>), RemoteError> {
         match self.failure {
-            None => Ok((self.body.into(), self.references)),
+            None => Ok((self.body.into(), self.references.into_list())),
             Some(error) => Err(error),
         }
     }
@@ -57,7 +58,7 @@ impl Outgoing {
 /// The arguments of a call that has arrived, taken from first to last. Surplus ones are never looked at.
 pub struct Arguments {
     body: Bytes,
-    references: Vec<Target>,
+    references: References,
     left: u32,
     at: usize,
 }
@@ -68,7 +69,7 @@ impl Arguments {
         codec::check(&call.body).map_err(|error| bad(format!("the arguments are not well-formed: {error}")))?;
         let (left, at) =
             codec::read_array_header(&call.body).ok_or_else(|| bad("the arguments are not an array".into()))?;
-        Ok(Self { body: call.body, references: call.references, left, at })
+        Ok(Self { body: call.body, references: call.references.into(), left, at })
     }
 
     /// Decodes the next argument.
@@ -141,13 +142,13 @@ fn missing(name: &str) -> RemoteError {
 /// The reply that carries `result`.
 pub(crate) fn encode_result<T: Serialize, E: Serialize>(result: &Result<T, E>) -> Outcome {
     let mut body = Vec::with_capacity(32);
-    let mut references = Vec::new();
+    let mut references = References::default();
     let (status, encoded) = scope::encoding(&mut references, || match result {
         Ok(value) => (Status::Ok, codec::encode(value, &mut body)),
         Err(error) => (Status::Error, codec::encode(error, &mut body)),
     });
     match encoded {
-        Ok(()) => Ok(Reply { status, body: body.into(), references }),
+        Ok(()) => Ok(Reply { status, body: body.into(), references: references.into_list() }),
         Err(error) => {
             let text = format!("the result cannot be encoded: {error}");
             Err(RemoteError::new(ErrorKind::BadResult, Executed::Yes, text))
@@ -156,7 +157,7 @@ pub(crate) fn encode_result<T: Serialize, E: Serialize>(result: &Result<T, E>) -
 }
 
 /// The result that `reply` carries.
-pub(crate) fn decode_result<T, E>(mut reply: Reply) -> Result<T, E>
+pub(crate) fn decode_result<T, E>(reply: Reply) -> Result<T, E>
 where
     T: DeserializeOwned,
     E: DeserializeOwned + From<RemoteError>,
@@ -167,7 +168,7 @@ where
     };
     codec::check(&reply.body).map_err(bad)?;
     let body = &reply.body;
-    scope::decoding(&mut reply.references, || match reply.status {
+    scope::decoding(&mut reply.references.into(), || match reply.status {
         Status::Ok => codec::decode_next::<T>(body).map(|(value, _)| Ok(value)),
         Status::Error => codec::decode_next::<E>(body).map(|(error, _)| Err(error)),
     })

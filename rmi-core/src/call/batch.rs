@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::call::scope::References;
 use crate::call::{Target, scope};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::limits;
@@ -14,7 +15,7 @@ use crate::wire::codec::{self, CodecError};
 #[derive(Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
-    references: Vec<Target>,
+    references: References,
     count: usize,
     /// Where the next value to be read begins; in a batch that is written, the last one.
     at: usize,
@@ -34,7 +35,7 @@ impl Batch {
             rest = rest.get(length..).unwrap_or_default();
             count += 1;
         }
-        Ok(Self { bytes: bytes.to_vec(), references, count, at: 0 })
+        Ok(Self { bytes: bytes.to_vec(), references: references.into(), count, at: 0 })
     }
 
     /// Encodes a value behind the others; one that fails leaves no trace.
@@ -94,7 +95,7 @@ impl Batch {
     }
 
     pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<Target>) {
-        (self.bytes, self.references)
+        (self.bytes, self.references.into_list())
     }
 }
 

@@ -5,14 +5,93 @@
 //! error. Decision 0002 says why this is not an explicit argument: serde has no room for one.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::call::Target;
+use crate::id::{NodeId, ObjectId};
 use crate::limits;
+
+/// The references beside some bytes, each once.
+#[derive(Clone, Default)]
+pub(crate) struct References {
+    list: Vec<Target>,
+    /// Only of a list that is too long to look through for every proxy. Apart, so that the others are moved at no cost.
+    beyond: Option<Box<Beyond>>,
+}
+
+/// How many references are looked through.
+const SHORT: usize = 16;
+
+/// Where the references behind the first [`SHORT`] ones stand.
+#[derive(Clone, Default)]
+struct Beyond(HashMap<Key, u32>);
+
+/// What makes two targets the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Local(usize),
+    Remote(NodeId, ObjectId),
+}
+
+impl Key {
+    fn of(target: &Target) -> Self {
+        match target.settled() {
+            Target::Local(object) => Self::Local(Arc::as_ptr(object).addr()),
+            Target::Remote(remote) => Self::Remote(remote.reference().node, remote.reference().object),
+        }
+    }
+}
+
+impl References {
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Forgets all but the first `count`.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.list.truncate(count);
+        if let Some(beyond) = &mut self.beyond {
+            beyond.0.retain(|_, at| usize::try_from(*at).is_ok_and(|at| at < count));
+        }
+    }
+
+    pub(crate) fn into_list(self) -> Vec<Target> {
+        self.list
+    }
+
+    fn place(&mut self, target: &Target) -> Result<u32, ScopeError> {
+        if let Some(at) = self.find(target) {
+            return Ok(at);
+        }
+        if self.list.len() >= limits::REFERENCES_PER_FRAME_MAX {
+            return Err(ScopeError::TooMany);
+        }
+        let at = u32::try_from(self.list.len()).map_err(|_| ScopeError::TooMany)?;
+        self.list.push(target.clone());
+        if self.list.len() > SHORT {
+            self.beyond.get_or_insert_default().0.insert(Key::of(target), at);
+        }
+        Ok(at)
+    }
+
+    fn find(&self, target: &Target) -> Option<u32> {
+        let near = self.list.iter().take(SHORT).position(|known| known == target);
+        let beyond = || self.beyond.as_ref()?.0.get(&Key::of(target)).copied();
+        near.map_or_else(beyond, |at| u32::try_from(at).ok())
+    }
+}
+
+impl From<Vec<Target>> for References {
+    fn from(list: Vec<Target>) -> Self {
+        Self { list, ..Self::default() }
+    }
+}
 
 enum Scope {
     Closed,
-    Encoding(Vec<Target>),
-    Decoding(Vec<Target>),
+    Encoding(References),
+    Decoding(References),
 }
 
 thread_local! {
@@ -41,7 +120,7 @@ impl Drop for Restore {
 }
 
 /// Runs `encode`; the proxies it serializes go to `references`.
-pub(crate) fn encoding<R>(references: &mut Vec<Target>, encode: impl FnOnce() -> R) -> R {
+pub(crate) fn encoding<R>(references: &mut References, encode: impl FnOnce() -> R) -> R {
     let scope = Restore::enter(Scope::Encoding(std::mem::take(references)));
     let result = encode();
     if let Scope::Encoding(list) = scope.leave() {
@@ -51,7 +130,7 @@ pub(crate) fn encoding<R>(references: &mut Vec<Target>, encode: impl FnOnce() ->
 }
 
 /// Runs `decode`; the proxies it deserializes come from `references`.
-pub(crate) fn decoding<R>(references: &mut Vec<Target>, decode: impl FnOnce() -> R) -> R {
+pub(crate) fn decoding<R>(references: &mut References, decode: impl FnOnce() -> R) -> R {
     let scope = Restore::enter(Scope::Decoding(std::mem::take(references)));
     let result = decode();
     if let Scope::Decoding(list) = scope.leave() {
@@ -84,22 +163,64 @@ pub(crate) fn put(target: &Target) -> Result<u32, ScopeError> {
         {
             return Err(ScopeError::Stays(reason));
         }
-        if let Some(at) = list.iter().position(|known| known == target) {
-            return u32::try_from(at).map_err(|_| ScopeError::TooMany);
-        }
-        if list.len() >= limits::REFERENCES_PER_FRAME_MAX {
-            return Err(ScopeError::TooMany);
-        }
-        list.push(target.clone());
-        u32::try_from(list.len() - 1).map_err(|_| ScopeError::TooMany)
+        list.place(target)
     })
 }
 
 /// The reference that travelled under `index`.
 pub(crate) fn take(index: u32) -> Result<Target, ScopeError> {
     SCOPE.with_borrow(|scope| {
-        let Scope::Decoding(list) = scope else { return Err(ScopeError::NotDecoding) };
+        let Scope::Decoding(References { list, .. }) = scope else { return Err(ScopeError::NotDecoding) };
         let found = usize::try_from(index).ok().and_then(|at| list.get(at)).cloned();
         found.ok_or(ScopeError::NoSuchIndex(index, list.len()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::AnyProxy;
+
+    struct Nothing;
+
+    impl crate::call::Dispatch for Nothing {
+        fn descriptor(&self) -> &'static crate::interface::Descriptor {
+            use crate::{id::InterfaceId, interface::Descriptor};
+            const { &Descriptor { name: "Nothing", id: InterfaceId::of("Nothing"), methods: &[], parents: &[] } }
+        }
+
+        fn dispatch(&self, call: crate::call::Incoming) -> crate::call::Dispatched {
+            crate::call::Dispatched::Unknown(call)
+        }
+    }
+
+    fn objects(count: usize) -> Vec<Target> {
+        (0..count).map(|_| AnyProxy::from_dispatch(Nothing).target().clone()).collect()
+    }
+
+    #[test]
+    fn each_object_travels_once_however_many_there_are() {
+        let (objects, mut references) = (objects(3 * SHORT), References::default());
+        for _ in 0..2 {
+            for (at, object) in objects.iter().enumerate() {
+                assert_eq!(references.place(object).unwrap() as usize, at);
+            }
+        }
+        assert_eq!(references.len(), objects.len());
+    }
+
+    #[test]
+    fn what_is_taken_back_is_found_no_more() {
+        let (objects, mut references) = (objects(3 * SHORT), References::default());
+        objects.iter().for_each(|object| drop(references.place(object)));
+        references.truncate(2 * SHORT);
+        assert_eq!(references.place(&objects[3 * SHORT - 1]).unwrap() as usize, 2 * SHORT);
+        assert_eq!(references.place(&objects[2 * SHORT - 1]).unwrap() as usize, 2 * SHORT - 1);
+    }
+
+    #[test]
+    fn no_more_references_than_a_frame_takes() {
+        let mut references = References::from(objects(limits::REFERENCES_PER_FRAME_MAX));
+        assert!(matches!(references.place(&objects(1)[0]), Err(ScopeError::TooMany)));
+    }
 }
