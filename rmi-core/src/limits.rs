@@ -72,8 +72,10 @@ pub const SEMAPHORE_WAITING_MAX: usize = 10_000;
 /// default, as those whose call was answered may still be named. A caller with more makes ordinary calls.
 pub const PROMISES_PER_SESSION_MAX: usize = 4096;
 
-/// The items that a stream's reader lets come before it has read them, unless it says otherwise.
-pub const STREAM_WINDOW_ITEMS: u32 = 1024;
+/// The items that a stream's reader lets come before it has read them, unless it says otherwise. Should each come in a batch
+/// of its own, the book-keeping takes about as much as [`STREAM_WINDOW_BYTES`]; with less, small items come in so few at once
+/// that waking up costs more than they do.
+pub const STREAM_WINDOW_ITEMS: u32 = 4096;
 /// The bytes that a stream's reader lets come before it has read them, unless it says otherwise.
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// The most items in a window. Each may be a batch of its own, which takes some hundred bytes of book-keeping.

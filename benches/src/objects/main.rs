@@ -37,7 +37,7 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 /// takes 20 ms each way.
 /// stream: stream_items_per_s: 10,000,000 integers; stream_memory_kib, stream_memory_reader_kib: the most that both processes have
 /// grown meanwhile; stream_slow_ahead_items, stream_slow_memory_kib: how far the producer is ahead of a reader of one item in 1 ms,
-/// whose window is 1,024 items, and what the producer has grown.
+/// whose window is 4,096 items, and what the producer has grown.
 #[derive(Parser)]
 #[command(name = "objects", version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 struct Options {

@@ -138,7 +138,7 @@ impl<T: Item> Streaming<T> {
         (sender, Self::fallible(items))
     }
 
-    /// Sets how many items, and how many encoded bytes, may be under way to this reader, instead of 1,024 and 1 MiB. An
+    /// Sets how many items, and how many encoded bytes, may be under way to this reader, instead of 4,096 and 1 MiB. An
     /// item that is larger than what is left passes all the same, one at a time; a reference in an item counts
     /// [`STREAM_REFERENCE_BYTES`](limits::STREAM_REFERENCE_BYTES).
     ///

@@ -265,7 +265,7 @@ async fn a_batch_beyond_the_credit_ends_the_stream() {
     for setting in everywhere().await {
         let beyond = move |sink: Proxy<dyn Sink>| async move { sink.push(0, &vec![1; most + 1], Vec::new()).await };
         let (reader, _) = played(&setting, beyond).await;
-        let text = "a batch of 1025 items exceeds the credit of 1024 items and 1048576 bytes";
+        let text = "a batch of 4097 items exceeds the credit of 4096 items and 1048576 bytes";
         assert_eq!((reader.kind(), reader.message()), (ErrorKind::Protocol, text));
     }
 }
