@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -15,11 +16,13 @@ use crate::limits;
 /// Shape as text: `rmi:NODE/OBJECT?interface=NAME&…&at=ENDPOINT&…`, with node and object as 32 hexadecimal digits and
 /// the values percent-encoded. Whoever knows the text may call the object: treat it like a password.
 ///
+/// Cloning copies no list: the references of one node share what they have in common.
+///
 /// ```
 /// use rmi_core::ObjectRef;
 /// let text = "rmi:00000000000040008000000000000001/00000000000040008000000000000002?interface=bank.Account&at=tcp://127.0.0.1:7000";
 /// let reference: ObjectRef = text.parse()?;
-/// assert_eq!(reference.interfaces, ["bank.Account"]);
+/// assert_eq!(*reference.interfaces, ["bank.Account"]);
 /// assert_eq!(reference.to_string(), text);
 /// # Ok::<(), rmi_core::ReferenceError>(())
 /// ```
@@ -31,16 +34,21 @@ pub struct ObjectRef {
     /// The object.
     pub object: ObjectId,
     /// The names of the interfaces it implements, the most derived first. Limits: 32 names of 255 bytes.
-    pub interfaces: Vec<String>,
+    pub interfaces: Arc<[String]>,
     /// Where the node listens, in its order of preference. Limits: 8.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Arc<[Endpoint]>,
 }
 
 impl ObjectRef {
     /// The reference made of these parts.
     #[must_use]
-    pub fn new(node: NodeId, object: ObjectId, interfaces: Vec<String>, endpoints: Vec<Endpoint>) -> Self {
-        Self { node, object, interfaces, endpoints }
+    pub fn new(
+        node: NodeId,
+        object: ObjectId,
+        interfaces: impl Into<Arc<[String]>>,
+        endpoints: impl Into<Arc<[Endpoint]>>,
+    ) -> Self {
+        Self { node, object, interfaces: interfaces.into(), endpoints: endpoints.into() }
     }
 
     /// Whether the reference says that the object implements the interface called `name`.
@@ -73,48 +81,46 @@ impl FromStr for ObjectRef {
         let rest = text.strip_prefix("rmi:").ok_or(ReferenceError::NoScheme)?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (node, object) = path.split_once('/').ok_or(ReferenceError::NoObject)?;
-        let mut reference = Self {
-            node: node.parse().map_err(|_| ReferenceError::BadId { at: 4, text: node.to_owned() })?,
-            object: object
-                .parse()
-                .map_err(|_| ReferenceError::BadId { at: 5 + node.len(), text: object.to_owned() })?,
-            interfaces: Vec::new(),
-            endpoints: Vec::new(),
-        };
+        let node_id = node.parse().map_err(|_| ReferenceError::BadId { at: 4, text: node.to_owned() })?;
+        let at = 5 + node.len();
+        let object = object.parse().map_err(|_| ReferenceError::BadId { at, text: object.to_owned() })?;
+        let (mut interfaces, mut endpoints) = (Vec::new(), Vec::new());
         let mut at = text.len() - query.len();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            reference.read_pair(pair, at)?;
+            match read_pair(pair, at)? {
+                Pair::Interface(_) if interfaces.len() >= limits::INTERFACES_MAX => {
+                    return Err(ReferenceError::TooMany("interfaces"));
+                }
+                Pair::Interface(name) => interfaces.push(name),
+                Pair::At(_) if endpoints.len() >= limits::ENDPOINTS_MAX => {
+                    return Err(ReferenceError::TooMany("endpoints"));
+                }
+                Pair::At(endpoint) => endpoints.push(endpoint),
+            }
             at += pair.len() + 1;
         }
-        Ok(reference)
+        Ok(Self::new(node_id, object, interfaces, endpoints))
     }
 }
 
-impl ObjectRef {
-    fn read_pair(&mut self, pair: &str, at: usize) -> Result<(), ReferenceError> {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = percent_decode_str(value)
-            .decode_utf8()
-            .map_err(|_| ReferenceError::BadPair { at, text: pair.to_owned() })?;
-        match key {
-            "interface" if self.interfaces.len() >= limits::INTERFACES_MAX => {
-                Err(ReferenceError::TooMany("interfaces"))
-            }
-            "interface" if value.is_empty() || value.len() > limits::INTERFACE_NAME_BYTES_MAX => {
-                Err(ReferenceError::BadPair { at, text: pair.to_owned() })
-            }
-            "interface" => {
-                self.interfaces.push(value.into_owned());
-                Ok(())
-            }
-            "at" if self.endpoints.len() >= limits::ENDPOINTS_MAX => Err(ReferenceError::TooMany("endpoints")),
-            "at" => {
-                let endpoint = value.parse().map_err(|source| ReferenceError::BadEndpoint { at, source })?;
-                self.endpoints.push(endpoint);
-                Ok(())
-            }
-            _ => Err(ReferenceError::BadPair { at, text: pair.to_owned() }),
+/// A part of the query.
+enum Pair {
+    Interface(String),
+    At(Endpoint),
+}
+
+fn read_pair(pair: &str, at: usize) -> Result<Pair, ReferenceError> {
+    let bad = || ReferenceError::BadPair { at, text: pair.to_owned() };
+    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let value = percent_decode_str(value).decode_utf8().map_err(|_| bad())?;
+    match key {
+        "interface" if value.is_empty() || value.len() > limits::INTERFACE_NAME_BYTES_MAX => Err(bad()),
+        "interface" => Ok(Pair::Interface(value.into_owned())),
+        "at" => {
+            let endpoint = value.parse().map_err(|source| ReferenceError::BadEndpoint { at, source })?;
+            Ok(Pair::At(endpoint))
         }
+        _ => Err(bad()),
     }
 }
 

@@ -148,10 +148,10 @@ fn reference_value(reference: &ObjectRef) -> Value {
 
 fn reference_text(reference: &ObjectRef) -> String {
     let mut text = format!("node       {}\nobject     {}", reference.node, reference.object);
-    for interface in &reference.interfaces {
+    for interface in &*reference.interfaces {
         text += &format!("\ninterface  {}", escaped(interface));
     }
-    for endpoint in &reference.endpoints {
+    for endpoint in &*reference.endpoints {
         text += &format!("\nendpoint   {}", escaped(endpoint.as_str()));
     }
     text

@@ -59,7 +59,7 @@ async fn a_bound_object_is_found_and_called() {
     assert_eq!(found.echo("hello").await.unwrap(), "hello");
     let binding = caller.resolve("demo/echo").await.unwrap();
     assert_eq!((binding.revision, binding.verified), (revision, true));
-    assert_eq!(binding.object.interfaces, ["Echo"]);
+    assert_eq!(*binding.object.interfaces, ["Echo"]);
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ impl Batch {
         let decoded = scope::decoding(&mut self.references, || codec::decode_next::<T>(rest));
         if self.count == 0 {
             // From here on the values alone hold them: the next batch may be long in coming.
-            self.references = Vec::new();
+            self.references = References::default();
         }
         Some(match decoded {
             Ok((value, length)) => {

@@ -185,7 +185,7 @@ impl Target {
     pub fn interfaces(&self) -> Vec<String> {
         match self.settled() {
             Self::Local(object) => object.interfaces().into_iter().map(str::to_owned).collect(),
-            Self::Remote(remote) => remote.reference().interfaces.clone(),
+            Self::Remote(remote) => remote.reference().interfaces.to_vec(),
         }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Connection {
     pub(super) imports: Mutex<Imports<Weak<RemoteObject>>>,
     /// How many objects may still be claimed elsewhere because it ends.
     pub(super) claims_left: AtomicUsize,
+    /// The interfaces that the last reference named which came.
+    pub(super) names: Mutex<Arc<[String]>>,
     /// What we grant to the peer.
     pub(super) lease: LeaseId,
     /// Wakes who waits for a change of the connection.
@@ -67,7 +69,7 @@ pub(super) struct Dialler {
 /// What the peer's hello told.
 struct Known {
     peer: Arc<Peer>,
-    endpoints: Vec<Endpoint>,
+    endpoints: Arc<[Endpoint]>,
     lease: LeaseId,
 }
 
@@ -96,6 +98,7 @@ impl Connection {
             route: Mutex::new(Weak::new()),
             imports: Mutex::default(),
             claims_left: AtomicUsize::new(limits::CLAIMS_AT_ONCE_MAX),
+            names: Mutex::default(),
             lease: session.lease(),
             changed: Notify::new(),
             session: Mutex::new(session),
@@ -193,8 +196,8 @@ impl Connection {
     }
 
     /// The peer, and where it listens.
-    pub(super) fn known(&self) -> Option<(&Arc<Peer>, &[Endpoint])> {
-        self.known.get().map(|known| (&known.peer, &*known.endpoints))
+    pub(super) fn known(&self) -> Option<(&Arc<Peer>, &Arc<[Endpoint]>)> {
+        self.known.get().map(|known| (&known.peer, &known.endpoints))
     }
 
     /// What the peer grants to us.
@@ -205,7 +208,7 @@ impl Connection {
     /// Remembers the peer's hello.
     pub(super) fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) {
         // A session says hello once; a second one is a violation that ends it before it comes here.
-        let _ = self.known.set(Known { peer: Arc::new(peer), endpoints, lease });
+        let _ = self.known.set(Known { peer: Arc::new(peer), endpoints: endpoints.into(), lease });
         self.end_handshake();
         if let Some(route) = self.dialled() {
             route.reached();

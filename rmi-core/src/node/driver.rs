@@ -37,7 +37,7 @@ const READS_PER_TURN: usize = 16;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Dials the endpoints in their order and drives the first channel that opens.
-pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, not_before: Option<Instant>) {
+pub(super) async fn dial(connection: Arc<Connection>, endpoints: Arc<[Endpoint]>, not_before: Option<Instant>) {
     let reached = async {
         if let Some(until) = not_before {
             connection.node.sleep_until(until).await;
@@ -45,7 +45,7 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
         let whole = connection.node.settings.limits.dial_timeout;
         let share = whole / u32::try_from(endpoints.len()).unwrap_or(1).max(1);
         let mut reasons = Vec::new();
-        for endpoint in &endpoints {
+        for endpoint in &*endpoints {
             match timeout(share, connection.node.dial(endpoint)).await {
                 Ok(Ok(channel)) => return Ok(channel),
                 Ok(Err(reason)) => reasons.push(reason),

@@ -260,7 +260,7 @@ impl Node {
     /// A proxy for an object with a well-known id on whatever node answers at `endpoint`, also after it was restarted.
     #[must_use]
     pub fn at<T: ?Sized + Interface>(&self, endpoint: &Endpoint, object: ObjectId) -> Proxy<T> {
-        let destination = Destination { node: None, endpoints: vec![endpoint.clone()] };
+        let destination = Destination { node: None, endpoints: [endpoint.clone()].into() };
         let route = self.shared().route(destination);
         let reference =
             ObjectRef::new(NodeId::UNKNOWN, object, vec![T::DESCRIPTOR.name.into()], vec![endpoint.clone()]);
@@ -396,7 +396,7 @@ impl Shared {
     /// What leads to no object at all.
     fn nowhere(self: &Arc<Self>) -> Arc<RemoteObject> {
         let reference = ObjectRef::new(self.id, ObjectId::random(), Vec::new(), Vec::new());
-        self.route(Destination::of(&reference, Vec::new())).object(reference)
+        self.route(Destination::of(&reference, Arc::default())).object(reference)
     }
 
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, String> {

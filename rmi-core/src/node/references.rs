@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use crate::call::{Outcome, Reply, Status, Target};
+use crate::call::{LocalObject, Outcome, Reply, Status, Target};
 use crate::endpoint::Endpoint;
 use crate::error::{Executed, RemoteError};
 use crate::id::{LeaseId, ObjectId};
@@ -76,6 +76,24 @@ fn is_anothers(imports: &Imports<Weak<RemoteObject>>, object: &RemoteObject) -> 
     known.is_some_and(|known| known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), object))
 }
 
+/// The interfaces of the object before: most objects of a frame have the same.
+#[derive(Default)]
+struct Names {
+    names: Vec<&'static str>,
+    list: Arc<[String]>,
+}
+
+impl Names {
+    fn of(&mut self, object: &LocalObject) -> Arc<[String]> {
+        let names = object.interfaces();
+        if names != self.names {
+            let list = names.iter().map(|name| (*name).to_owned()).collect();
+            *self = Self { names, list };
+        }
+        self.list.clone()
+    }
+}
+
 /// Going out.
 impl Connection {
     /// The references of a frame that goes out. From here on their objects are held for the peer.
@@ -87,6 +105,7 @@ impl Connection {
             Carried { node: self.node.clone(), connection: self.id, objects: Vec::with_capacity(targets.len()) };
         let limit = self.node.settings.limits.references_per_session_max;
         let mut references = Vec::with_capacity(targets.len());
+        let mut last = Names::default();
         for target in targets {
             if let Some(promise) = promise::name_on(target, self) {
                 references.push(WireReference::Promised(promise));
@@ -95,7 +114,7 @@ impl Connection {
             let object = self.node.table.hold(self.id, target, limit)?;
             carried.objects.push(object);
             references.push(match target {
-                Target::Local(_) => WireReference::Sender { object, interfaces: target.interfaces() },
+                Target::Local(local) => WireReference::Sender { object, interfaces: last.of(local) },
                 Target::Remote(remote) => WireReference::Other(remote.reference().clone()),
             });
         }
@@ -131,7 +150,7 @@ impl Connection {
         // What was on its way from one lost connection to the next is still in the lease of the first.
         let earlier = if before.is_some() { self.earlier(&peer) } else { Vec::new() };
         let limit = self.node.settings.limits.references_per_session_max;
-        let may = |object: ObjectId, found: &crate::call::LocalObject| {
+        let may = |object: ObjectId, found: &LocalObject| {
             let interface = found.servant.descriptor().name;
             self.node.authorizer.hold(&peer, object, interface) == Access::Allow
         };
@@ -222,7 +241,7 @@ impl Connection {
             // Calls that name promises come in through `import_beside`, and replies name none.
             WireReference::Promised(_) => return Target::Remote(self.node.nowhere()),
             WireReference::Sender { object, interfaces } => {
-                (ObjectRef::new(peer.node, object, interfaces, endpoints.to_vec()), true)
+                (ObjectRef::new(peer.node, object, self.known_names(interfaces), endpoints.clone()), true)
             }
         };
         if reference.node == self.node.id {
@@ -239,6 +258,15 @@ impl Connection {
             false => self.introduce(peer, reference),
         };
         Target::Remote(object)
+    }
+
+    /// The names, or the same ones as they came before: objects that come one by one share them, too.
+    fn known_names(&self, names: Arc<[String]>) -> Arc<[String]> {
+        let mut last = lock(&self.names);
+        if *last != names {
+            *last = names;
+        }
+        last.clone()
     }
 
     /// Enters a copy of the reference.
@@ -268,7 +296,7 @@ impl Connection {
     /// A reference to an object of a third node.
     fn introduce(self: &Arc<Self>, peer: &Peer, reference: ObjectRef) -> Arc<RemoteObject> {
         let may = |endpoint: &Endpoint| self.node.authorizer.dial(peer, endpoint) == Access::Allow;
-        let endpoints: Vec<_> = reference.endpoints.iter().filter(|endpoint| may(endpoint)).cloned().collect();
+        let endpoints: Arc<[_]> = reference.endpoints.iter().filter(|endpoint| may(endpoint)).cloned().collect();
         let reachable = !endpoints.is_empty();
         let object = self.node.route(Destination::of(&reference, endpoints)).object(reference);
         object.introduced(self, reachable);
@@ -391,7 +419,7 @@ impl Connection {
                 let may = |endpoint: &&Endpoint| self.node.authorizer.dial(peer, endpoint) == Access::Allow;
                 Destination { node: Some(peer.node), endpoints: endpoints.iter().filter(may).cloned().collect() }
             }
-            None => Destination { node: None, endpoints: Vec::new() },
+            None => Destination { node: None, endpoints: Arc::default() },
         };
         let route = Route::over(self, destination);
         *known = Arc::downgrade(&route);

@@ -317,6 +317,8 @@ impl RemoteObject {
 
 fn add(holds: &mut Vec<Hold>, connection: &Arc<Connection>, introducer: Option<Arc<Route>>) {
     if !holds.iter().any(|hold| hold.is_over(connection)) {
+        // Nearly always there is one: room for four would double what a reference takes.
+        holds.reserve_exact(1);
         holds.push(Hold { over: Arc::downgrade(connection), introducer });
     }
 }

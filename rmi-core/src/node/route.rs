@@ -25,12 +25,12 @@ use crate::reference::ObjectRef;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Destination {
     pub(super) node: Option<NodeId>,
-    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) endpoints: Arc<[Endpoint]>,
 }
 
 impl Destination {
     /// Where to look for the owner of the object.
-    pub(super) fn of(reference: &ObjectRef, endpoints: Vec<Endpoint>) -> Self {
+    pub(super) fn of(reference: &ObjectRef, endpoints: Arc<[Endpoint]>) -> Self {
         let known = reference.node != NodeId::UNKNOWN;
         Self { node: known.then_some(reference.node), endpoints }
     }

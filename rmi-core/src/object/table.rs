@@ -4,6 +4,7 @@
 //! objects of other nodes that were passed on: they stay ours to answer for until the receiver has a claim of its own.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -55,15 +56,17 @@ pub(crate) struct ObjectTable {
 
 struct Exported {
     object: Arc<LocalObject>,
-    pins: Vec<Pin>,
     /// How many leases hold it.
     leases: u32,
+    pinned: bool,
 }
 
-/// The leases, by the connection that they were granted to.
+/// Who keeps what: leases, by the connection that they were granted to, and the program.
 #[derive(Default)]
 struct Leases {
     granted: HashMap<u64, Lease<Arc<dyn Invoke>>>,
+    /// Of few objects: not in their entries, of which there are many.
+    pins: HashMap<ObjectId, Vec<Pin>>,
     connections: HashMap<LeaseId, u64>,
 }
 
@@ -101,6 +104,30 @@ pub(crate) struct Entry {
     pub(crate) object: Arc<LocalObject>,
     pub(crate) pins: Vec<Pin>,
     pub(crate) holders: Vec<Holder>,
+}
+
+impl Leases {
+    /// Takes a pin off; says whether there was one.
+    fn unpin(&mut self, id: ObjectId, pin: &Pin) -> bool {
+        let MapEntry::Occupied(mut pins) = self.pins.entry(id) else { return false };
+        let at = pins.get().iter().position(|known| known == pin);
+        let was_pinned = at.map(|at| pins.get_mut().swap_remove(at)).is_some();
+        if pins.get().is_empty() {
+            pins.remove();
+        }
+        was_pinned
+    }
+
+    fn holders(&self) -> HashMap<ObjectId, Vec<Holder>> {
+        let mut holders: HashMap<ObjectId, Vec<Holder>> = HashMap::new();
+        for (connection, lease) in &self.granted {
+            for (id, held) in lease.iter() {
+                let (connection, copies, queued) = (*connection, held.copies, held.queued);
+                holders.entry(*id).or_default().push(Holder { connection, copies, queued });
+            }
+        }
+        holders
+    }
 }
 
 /// Lookups.
@@ -143,17 +170,14 @@ impl ObjectTable {
 
     /// Every object, and who keeps it.
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        let mut holders: HashMap<ObjectId, Vec<Holder>> = HashMap::new();
-        for (connection, lease) in &self.leases().granted {
-            for (id, held) in lease.iter() {
-                let (connection, copies, queued) = (*connection, held.copies, held.queued);
-                holders.entry(*id).or_default().push(Holder { connection, copies, queued });
-            }
-        }
+        let (mut holders, mut pins) = {
+            let leases = self.leases();
+            (leases.holders(), leases.pins.clone())
+        };
         let entry = |entry: dashmap::mapref::multiple::RefMulti<'_, ObjectId, Exported>| Entry {
             id: *entry.key(),
             object: entry.object.clone(),
-            pins: entry.pins.clone(),
+            pins: pins.remove(entry.key()).unwrap_or_default(),
             holders: holders.remove(entry.key()).unwrap_or_default(),
         };
         self.objects.iter().map(entry).collect()
@@ -169,25 +193,24 @@ impl ObjectTable {
         at: Option<ObjectId>,
         pin: Pin,
     ) -> Result<ObjectId, TableError> {
-        let leases = self.leases();
+        let mut leases = self.leases();
         // Of an object that was revoked leases keep the count: its id is no other's as long as they do.
         let counted = |at: ObjectId| leases.granted.values().any(|lease| lease.get(at).is_some());
         if at.is_some_and(|at| !self.objects.contains_key(&at) && counted(at) || !object.claim_id(at)) {
             return Err(TableError::Taken);
         }
-        self.insert(object.id(), object)?.pins.push(pin);
+        self.insert(object.id(), object)?.pinned = true;
+        leases.pins.entry(object.id()).or_default().push(pin);
         Ok(object.id())
     }
 
     /// Takes one of the program's pins off; says whether there was one.
     pub(crate) fn unpin(&self, id: ObjectId, pin: &Pin) -> bool {
-        let mut was_pinned = false;
-        let dropped = {
-            let _guard = self.leases();
-            self.change(id, |exported| {
-                let at = exported.pins.iter().position(|known| known == pin);
-                was_pinned = at.map(|at| exported.pins.swap_remove(at)).is_some();
-            })
+        let (was_pinned, dropped) = {
+            let mut leases = self.leases();
+            let was_pinned = leases.unpin(id, pin);
+            let pinned = leases.pins.contains_key(&id);
+            (was_pinned, self.change(id, |exported| exported.pinned = pinned))
         };
         drop(dropped);
         was_pinned
@@ -197,7 +220,8 @@ impl ObjectTable {
     /// their holders let go later adds up.
     pub(crate) fn revoke(&self, id: ObjectId) -> bool {
         let revoked = {
-            let _guard = self.leases();
+            let mut leases = self.leases();
+            leases.pins.remove(&id);
             self.objects.remove(&id).inspect(|(_, exported)| exported.object.revoke())
         };
         revoked.is_some()
@@ -379,7 +403,7 @@ impl ObjectTable {
             TableEntry::Occupied(entry) if !Arc::ptr_eq(&entry.get().object, object) => Err(TableError::Taken),
             TableEntry::Occupied(entry) => Ok(entry.into_ref()),
             TableEntry::Vacant(entry) => {
-                Ok(entry.insert(Exported { object: object.clone(), pins: Vec::new(), leases: 0 }))
+                Ok(entry.insert(Exported { object: object.clone(), leases: 0, pinned: false }))
             }
         }
     }
@@ -388,7 +412,7 @@ impl ObjectTable {
     fn change(&self, id: ObjectId, change: impl FnOnce(&mut Exported)) -> Option<Arc<LocalObject>> {
         let TableEntry::Occupied(mut entry) = self.objects.entry(id) else { return None };
         change(entry.get_mut());
-        let kept = !entry.get().pins.is_empty() || entry.get().leases > 0;
+        let kept = entry.get().pinned || entry.get().leases > 0;
         (!kept).then(|| entry.remove().object)
     }
 

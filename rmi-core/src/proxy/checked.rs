@@ -21,7 +21,7 @@ pub(super) async fn cast<T: ?Sized + Interface>(
     let interfaces = checked(answer?)?;
     // A promise has come to its object with this answer.
     let Target::Remote(remote) = target.settled() else { return Proxy::from_target(target.settled(), options) };
-    let reference = ObjectRef { interfaces, ..remote.reference().clone() };
+    let reference = ObjectRef { interfaces: interfaces.into(), ..remote.reference().clone() };
     let known = Known { remote: remote.clone(), reference };
     Proxy::from_target(&Target::Remote(Arc::new(known)), options)
 }

@@ -1,5 +1,7 @@
 //! Every frame both ways, and bytes that are none.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::id::{LeaseId, NodeId};
 use crate::reference::ObjectRef;
@@ -8,8 +10,34 @@ use proptest::prelude::*;
 
 const ID: CallId = CallId { slot: 7, generation: 9 };
 
+/// The interfaces of references that were written and read.
+fn read_back(lists: &[&[&str]]) -> Vec<Arc<[String]>> {
+    let sender = |names: &&[&str]| WireReference::Sender {
+        object: ObjectId::random(),
+        interfaces: names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let mut bytes = BytesMut::new();
+    reference::encode(&lists.iter().map(sender).collect::<Vec<_>>(), &mut bytes);
+    let read = reference::decode(&mut bytes.freeze()).unwrap();
+    let interfaces = |read| match read {
+        WireReference::Sender { interfaces, .. } => interfaces,
+        other => panic!("{other:?}"),
+    };
+    read.into_iter().map(interfaces).collect()
+}
+
+#[test]
+fn references_of_one_frame_that_name_the_same_interfaces_share_the_list() {
+    let lists: [&[&str]; 7] = [&[], &["a"], &["a"], &["a", "b"], &["ab"], &["a"], &[]];
+    let read = read_back(&lists);
+    for (read, list) in read.iter().zip(lists) {
+        assert_eq!(**read, *list);
+    }
+    assert!(Arc::ptr_eq(&read[1], &read[2]));
+}
+
 fn samples() -> Vec<Frame> {
-    let sender = WireReference::Sender { object: ObjectId::random(), interfaces: vec!["a.B".into()] };
+    let sender = WireReference::Sender { object: ObjectId::random(), interfaces: ["a.B".into()].into() };
     let endpoints = vec!["tcp://127.0.0.1:1".parse().unwrap()];
     let other = WireReference::Other(ObjectRef::new(NodeId::random(), ObjectId::random(), vec![], endpoints.clone()));
     let accepts = Accepts { frame_bytes: 1, body_bytes: 2, window_bytes: 3, calls: 4 };

@@ -1,5 +1,7 @@
 //! References on the wire. Protocol §5.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::endpoint::Endpoint;
@@ -13,7 +15,7 @@ use crate::wire::frame::{put_text, take_16, take_text, within};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum WireReference {
     /// An object of the node that sends the frame: its node and endpoints are known from the hello.
-    Sender { object: ObjectId, interfaces: Vec<String> },
+    Sender { object: ObjectId, interfaces: Arc<[String]> },
     /// An object of any other node, the receiver included.
     Other(ObjectRef),
     /// What a call to the receiver promised, which need not be there yet.
@@ -67,21 +69,24 @@ pub(super) fn decode(input: &mut Bytes) -> Result<Vec<WireReference>, FrameError
     within("references in a frame", count, limits::REFERENCES_PER_FRAME_MAX)?;
     let mut references = Vec::with_capacity(count.min(input.len() / 17));
     let before = input.len();
+    let mut last = Names::default();
     for _ in 0..count {
-        references.push(decode_one(input)?);
+        references.push(decode_one(input, &mut last)?);
         within("bytes of references in a frame", before - input.len(), limits::REFERENCES_BYTES_MAX)?;
     }
     Ok(references)
 }
 
-fn decode_one(input: &mut Bytes) -> Result<WireReference, FrameError> {
+fn decode_one(input: &mut Bytes, last: &mut Names) -> Result<WireReference, FrameError> {
     let kind = input.try_get_u8().map_err(|_| FrameError::Truncated("reference"))?;
     match kind {
-        SENDER => Ok(WireReference::Sender { object: decode_object(input)?, interfaces: take_interfaces(input)? }),
+        SENDER => {
+            Ok(WireReference::Sender { object: decode_object(input)?, interfaces: take_interfaces(input, last)? })
+        }
         OTHER => {
             let node = NodeId::from_bytes(take_16(input).ok_or(FrameError::Truncated("reference"))?);
             let object = decode_object(input)?;
-            let interfaces = take_interfaces(input)?;
+            let interfaces = take_interfaces(input, last)?;
             Ok(WireReference::Other(ObjectRef::new(node, object, interfaces, take_endpoints(input)?)))
         }
         PROMISED => decode_object(input).map(WireReference::Promised),
@@ -93,12 +98,26 @@ fn decode_object(input: &mut Bytes) -> Result<ObjectId, FrameError> {
     take_16(input).map(ObjectId::from_bytes).ok_or(FrameError::Truncated("reference"))
 }
 
-fn take_interfaces(input: &mut Bytes) -> Result<Vec<String>, FrameError> {
+/// The interfaces of the reference before, and their bytes: most references of a frame name the same, and share them.
+#[derive(Default)]
+struct Names {
+    bytes: Bytes,
+    names: Arc<[String]>,
+}
+
+fn take_interfaces(input: &mut Bytes, last: &mut Names) -> Result<Arc<[String]>, FrameError> {
+    if !last.bytes.is_empty() && input.starts_with(&last.bytes) {
+        input.advance(last.bytes.len());
+        return Ok(last.names.clone());
+    }
+    let before = input.clone();
     let names = take_texts("interfaces of a reference", limits::INTERFACES_MAX, input)?;
     for name in &names {
         within("bytes of an interface name", name.len(), limits::INTERFACE_NAME_BYTES_MAX)?;
     }
-    Ok(names)
+    let bytes = before.slice(..before.len() - input.len());
+    *last = Names { bytes, names: names.into() };
+    Ok(last.names.clone())
 }
 
 pub(super) fn take_endpoints(input: &mut Bytes) -> Result<Vec<Endpoint>, FrameError> {

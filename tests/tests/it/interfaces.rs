@@ -119,7 +119,7 @@ async fn a_derived_interface_calls_the_methods_of_its_bases_in_another_crate() {
 async fn every_base_of_a_diamond_reaches_the_derived_servant_and_leads_back() {
     let setting = setting().await;
     let reference = setting.host.export(&tile()).unwrap();
-    assert_eq!(reference.interfaces, ["tests.Tile", "tests.Coloured", "tests.Shape", "tests.Measured"]);
+    assert_eq!(*reference.interfaces, ["tests.Tile", "tests.Coloured", "tests.Shape", "tests.Measured"]);
     let shape: Proxy<dyn Shape> = setting.caller.proxy(&reference).unwrap();
     assert_eq!(shape.name().await.unwrap(), "tile");
     let measured: Proxy<dyn Measured> = shape.cast().unwrap();
@@ -143,7 +143,7 @@ async fn unrelated_interfaces_of_one_object_lead_to_each_other_over_the_wire() {
     let setting = setting().await;
     let shape = audited();
     let reference = setting.host.export(&shape).unwrap();
-    assert_eq!(reference.interfaces, ["tests.Shape", "tests.Audit"]);
+    assert_eq!(*reference.interfaces, ["tests.Shape", "tests.Audit"]);
     assert_eq!(setting.host.export(&shape.cast::<dyn Audit>().unwrap()).unwrap(), reference, "it is one object");
     let shape: Proxy<dyn Shape> = setting.caller.proxy(&reference).unwrap();
     let audit: Proxy<dyn Audit> = shape.cast().unwrap();
@@ -231,7 +231,7 @@ async fn an_object_is_asked_what_its_reference_does_not_tell() {
         let far = setting.far(&shape, known);
         let audit: Proxy<dyn Audit> = far.checked_cast().await.unwrap();
         assert_eq!(audit.entries().await.unwrap(), 0);
-        assert_eq!(audit.reference().unwrap().interfaces, ["tests.Shape", "tests.Audit"]);
+        assert_eq!(*audit.reference().unwrap().interfaces, ["tests.Shape", "tests.Audit"]);
         assert_eq!(audit.cast::<dyn Shape>().unwrap().checked_cast::<dyn Audit>().await.unwrap(), audit);
     }
     assert_eq!(shape.checked_cast::<dyn Audit>().await.unwrap().entries().await.unwrap(), 0);

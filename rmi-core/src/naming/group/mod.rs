@@ -87,7 +87,7 @@ impl Registry {
                 found: other.object.interfaces.join(", "),
             });
         }
-        let interfaces = T::DESCRIPTOR.names().into_iter().map(str::to_owned).collect();
+        let interfaces: Arc<[String]> = T::DESCRIPTOR.names().into_iter().map(str::to_owned).collect();
         Ok(Proxy::over(Arc::new(Group {
             members,
             balance,

@@ -188,6 +188,16 @@ async fn dropping_the_last_proxy_drops_the_servant() {
 }
 
 #[tokio::test]
+async fn references_that_come_one_by_one_share_what_they_have_in_common() {
+    let (host, caller) = (host("tcp://127.0.0.1:0").await, Node::builder().start().await.unwrap());
+    let factory = host.seen_by(&caller);
+    let things = [factory.make(1).await.unwrap(), factory.make(2).await.unwrap()];
+    let [one, two] = things.each_ref().map(|thing| thing.reference().unwrap());
+    assert_eq!(*one.interfaces, ["Thing"]);
+    assert!(Arc::ptr_eq(&one.interfaces, &two.interfaces) && Arc::ptr_eq(&one.endpoints, &two.endpoints));
+}
+
+#[tokio::test]
 async fn a_proxy_sent_to_a_host_keeps_the_callers_object_until_the_host_lets_go() {
     let (host, caller) = (host("tcp://127.0.0.1:0").await, Node::builder().start().await.unwrap());
     let factory = host.seen_by(&caller);

@@ -151,8 +151,8 @@ fn calls_in(mut bytes: &[u8]) -> usize {
 async fn the_next_endpoint_is_tried_when_one_does_not_answer() {
     let setting = setting().await;
     let mut reference = setting.reference.clone();
-    reference.endpoints.insert(0, "tcp://127.0.0.1:1".parse().unwrap());
-    reference.endpoints.insert(0, "carrier-pigeon:loft".parse().unwrap());
+    let nowhere = ["carrier-pigeon:loft", "tcp://127.0.0.1:1"].map(|place| place.parse().unwrap());
+    reference.endpoints = nowhere.into_iter().chain(reference.endpoints.iter().cloned()).collect();
     setting.caller.proxy::<dyn Probe>(&reference).unwrap().nothing().await.unwrap();
 }
 
@@ -160,7 +160,7 @@ async fn the_next_endpoint_is_tried_when_one_does_not_answer() {
 async fn a_node_that_answers_in_the_place_of_another_gets_no_calls() {
     let (first, second) = (setting().await, setting().await);
     let mut reference = first.reference.clone();
-    reference.endpoints = second.host.endpoints().to_vec();
+    reference.endpoints = second.host.endpoints().into();
     let error = first.caller.proxy::<dyn Probe>(&reference).unwrap().nothing().await.unwrap_err().remote();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Gone, Executed::No));
 }
