@@ -1,13 +1,12 @@
 //! What many live references take, and what keeps them alive.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rmi_core::transport::Unix;
 use rmi_core::{Node, ObjectRef, Proxy};
 
-use crate::counted::Counted;
+use crate::counted::{Counted, Frames};
 use crate::figure::Figure;
 use crate::stock::{Part, Stock, TOGETHER};
 use crate::{Host, Result, memory};
@@ -28,7 +27,7 @@ struct Holder {
 }
 
 impl Holder {
-    async fn connect(reference: &ObjectRef, frames: &Arc<AtomicU64>) -> Result<Self> {
+    async fn connect(reference: &ObjectRef, frames: &Arc<Frames>) -> Result<Self> {
         let transport = Arc::new(Counted::new(Arc::new(Unix), frames.clone()));
         let node = Node::builder().transport(transport).start().await?;
         let stock = node.proxy::<dyn Stock>(reference)?;
@@ -50,7 +49,7 @@ impl Holder {
 
 pub(crate) async fn measure(part: u32) -> Result<Vec<Figure>> {
     let host = Host::start(Some(LEASE))?;
-    let (reference, frames) = (host.child.address().parse()?, Arc::default());
+    let (reference, frames) = (host.child.address().parse()?, Arc::<Frames>::default());
     let mut holders = Vec::new();
     for _ in 0..SESSIONS {
         holders.push(Holder::connect(&reference, &frames).await?);
@@ -60,19 +59,21 @@ pub(crate) async fn measure(part: u32) -> Result<Vec<Figure>> {
         holder.hold(OBJECTS / part / SESSIONS).await?;
     }
     let after = memory::both(&host)?;
-    let passed = frames.load(Ordering::Relaxed);
+    let [all, renewals] = frames.passed();
     let time = LEASE * LEASES;
     tokio::time::sleep(time).await;
-    let renewals = frames.load(Ordering::Relaxed) - passed;
+    let [all, renewals] = [frames.passed()[0] - all, frames.passed()[1] - renewals];
     // Nothing was let go meanwhile.
     let first = holders.first().and_then(|holder| holder.held.first()).ok_or("nothing is held")?;
     first.touch().await?;
     let per_object = |before: i64, after: i64| exact(after - before) * 1024.0 / f64::from(OBJECTS / part);
-    let per_s = exact(i64::try_from(renewals)?) / time.as_secs_f64() * LEASE.as_secs_f64() / LEASE_USUAL.as_secs_f64();
+    let usual = LEASE.as_secs_f64() / LEASE_USUAL.as_secs_f64();
+    let per_s = |frames: u64| i64::try_from(frames).map(|frames| exact(frames) / time.as_secs_f64() * usual);
     Ok(vec![
         Figure::new("bytes_per_object", per_object(before[0], after[0])),
         Figure::new("bytes_per_reference", per_object(before[1], after[1])),
-        Figure::new("renewal_frames_per_s", per_s),
+        Figure::new("renewal_frames_per_s", per_s(renewals)?),
+        Figure::new("idle_frames_per_s", per_s(all)?),
     ])
 }
 

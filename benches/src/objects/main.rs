@@ -27,8 +27,8 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 /// Measures objects that live across processes, over a Unix socket unless said otherwise.
 ///
 /// holding: bytes_per_object, bytes_per_reference: what 1,000,000 objects, each held over one of 100 sessions, take in the process
-/// that has them and in the one that holds them; renewal_frames_per_s: frames in both directions while nothing else happens, with a
-/// short lease, converted to one of 60 s.
+/// that has them and in the one that holds them; renewal_frames_per_s: renewals in both directions, with a short lease, converted to one
+/// of 60 s; idle_frames_per_s: all frames meanwhile, the signs of life that are asked for and given included.
 /// cycles: references_per_s: objects made, sent, and let go; cycles_memory_kib, cycles_memory_holder_kib: what both processes have
 /// grown after 1,000,000 of them.
 /// connects: connects_per_s: connections made, used once, and closed; connects_memory_kib, connects_memory_holder_kib: what both
