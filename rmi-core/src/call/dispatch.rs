@@ -45,11 +45,12 @@ impl Incoming {
         let started = Arguments::new(self).and_then(|mut arguments| start(&mut arguments));
         match started {
             Ok(method) => {
-                let future =
-                    Box::pin(
-                        async move { promised::settled(arguments::encode_result(&method.await.into_result())).await },
-                    );
-                Dispatched::Serve { future, spawn }
+                let future = async move {
+                    let outcome = arguments::encode_result(&method.await.into_result());
+                    // In a box: it is rare, and would take its place in the future of every call.
+                    if promised::is_in(&outcome) { Box::pin(promised::settled(outcome)).await } else { outcome }
+                };
+                Dispatched::Serve { future: Box::pin(future), spawn }
             }
             Err(error) => Dispatched::Serve { future: Box::pin(std::future::ready(Err(error))), spawn: false },
         }

@@ -65,6 +65,12 @@ pub(crate) fn cause(error: &RemoteError) -> RemoteError {
     RemoteError::new(error.kind(), Executed::No, error.message()).relayed()
 }
 
+/// Whether a promise is among the references of the outcome.
+pub(crate) fn is_in(outcome: &Outcome) -> bool {
+    let is_promise = |target: &Target| matches!(target, Target::Remote(remote) if remote.promised().is_some());
+    outcome.as_ref().is_ok_and(|reply| reply.references.iter().any(is_promise))
+}
+
 /// The outcome with every promise in it replaced by the object that it came to: promises are not known beyond the
 /// connection they were made on, and a result may go anywhere.
 pub(crate) async fn settled(mut outcome: Outcome) -> Outcome {

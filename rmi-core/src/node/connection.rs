@@ -118,14 +118,18 @@ impl Connection {
 
     /// Runs `f` on the session, then wakes whoever `f` gave something to do.
     pub(super) fn locked<R>(&self, f: impl FnOnce(&mut Session) -> R) -> R {
-        let mut after = After::default();
-        let (result, driver) = {
+        let (result, (after, driver)) = {
             let mut session = lock(&self.session);
             let result = f(&mut session);
-            (result, session.take_after(&mut after))
+            (result, session.take_after())
         };
-        driver.into_iter().for_each(Waker::wake);
-        after.wakes.into_iter().for_each(Waker::wake);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        if let Some(After { wakes, cargo }) = after {
+            wakes.into_iter().for_each(Waker::wake);
+            drop(cargo);
+        }
         result
     }
 

@@ -179,7 +179,7 @@ impl Driver {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Calls that waited for a promise go before those that came after it was settled.
-        serve::serve_due(&self.connection, now(), &mut self.replies);
+        serve::serve_due(&self.connection, &mut self.replies);
         self.reply();
         if self.receive(cx) == Flow::Over {
             return Poll::Ready(());
@@ -245,7 +245,7 @@ impl Driver {
                     }
                 }
                 Event::Call(call) => serve::receive(&self.connection, call, now, &mut self.replies),
-                Event::Cancel(id) => serve::cancel(&self.connection, id, now, &mut self.replies),
+                Event::Cancel(id) => serve::cancel(&self.connection, id, &mut self.replies),
                 Event::Forget(promises) => serve::forget(&self.connection, &promises),
                 Event::Broken { promise, error } => lock(&self.connection.promises).broken(promise, &error),
                 Event::Released(released) => self.connection.released(&released),

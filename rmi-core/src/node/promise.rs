@@ -102,7 +102,7 @@ impl Promise {
         }
         let name = Arc::new(Name { id: ObjectId::random(), connection: connection.clone(), through });
         let deadline = deadline_of(&connection.node, call.deadline);
-        let queued = queue(connection, to, call, deadline, Some(name.id));
+        let queued = queue(connection, to, call, deadline, name.id);
         Some(queued.map(|(call, mut using)| {
             using.extend(parent);
             let promise = Self::of(name.clone());
@@ -126,12 +126,14 @@ impl Promise {
 
 /// Makes a call and waits for its outcome. Promises that the connection does not know are waited for; the call has its place
 /// among those of its order meanwhile.
-pub(super) async fn call(connection: &Arc<Connection>, to: Addressee, call: &Call, deadline: Instant) -> Outcome {
-    if has_foreign(&call.references, connection) {
-        return call_when_known(connection, to, call, deadline).await;
+pub(super) async fn call(connection: Arc<Connection>, to: Addressee, call: &Call, deadline: Instant) -> Outcome {
+    if has_foreign(&call.references, &connection) {
+        // In a box: it is rare, and would take its place in the future of every call.
+        return Box::pin(call_when_known(&connection, to, call, deadline)).await;
     }
-    let (pending, using) = queue(connection, to, call, deadline, None)?;
-    let outcome = pending.await;
+    let (using, parcel) = export(&connection, &call.references, call.oneway)?;
+    // Queued and looked at under one lock, when it is polled now for the first time.
+    let outcome = connection.call(outgoing(to, call, deadline, parcel, None)).await;
     drop(using);
     outcome
 }
@@ -175,21 +177,25 @@ impl Drop for Withheld {
     }
 }
 
-/// Queues a call at a connection. What comes beside it is to be kept until the call is over.
+/// Queues a call that promises its result. What comes beside it is to be kept until the call is over.
 fn queue(
     connection: &Arc<Connection>,
     to: Addressee,
     call: &Call,
     deadline: Instant,
-    promise: Option<ObjectId>,
+    promise: ObjectId,
 ) -> Result<(PendingCall, Vec<Using>), RemoteError> {
     let (using, parcel) = export(connection, &call.references, call.oneway)?;
-    let mut pending = connection.clone().call(outgoing(to, call, deadline, parcel, promise));
+    let mut pending = connection.clone().call(outgoing(to, call, deadline, parcel, Some(promise)));
     pending.begin()?;
     Ok((pending, using))
 }
 
+#[inline]
 fn export(connection: &Connection, references: &[Target], oneway: bool) -> Result<(Vec<Using>, Parcel), RemoteError> {
+    if references.is_empty() {
+        return Ok((Vec::new(), Parcel { references: Vec::new(), cargo: None }));
+    }
     let (using, references) = uses(references, oneway)?;
     let parcel = connection.export(&references).map_err(|error| {
         RemoteError::new(error.kind(), Executed::No, format!("the arguments cannot be sent: {error}"))
@@ -197,6 +203,7 @@ fn export(connection: &Connection, references: &[Target], oneway: bool) -> Resul
     Ok((using, parcel))
 }
 
+#[inline]
 fn outgoing(
     to: Addressee,
     call: &Call,
@@ -328,7 +335,7 @@ impl Held {
             Way::Promise(using) => using,
         };
         let deadline = deadline_of(&self.connection.node, call.deadline);
-        let outcome = self::call(&self.connection, self.addressee(), &call, deadline).await;
+        let outcome = self::call(self.connection.clone(), self.addressee(), &call, deadline).await;
         drop(using);
         // What the peer does not know any more, or never did, is told as it is here.
         outcome.map_err(|error| match self.promised.get() {

@@ -278,7 +278,7 @@ impl Route {
 
     async fn attempt(self: &Arc<Self>, object: &Arc<RemoteObject>, call: &Call, deadline: Instant) -> Outcome {
         let (connection, to) = self.address(object)?;
-        promise::call(&connection, to, call, deadline).await
+        promise::call(connection, to, call, deadline).await
     }
 }
 

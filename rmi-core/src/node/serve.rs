@@ -19,6 +19,7 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{MethodId, ObjectId};
 use crate::limits;
 use crate::node::connection::{Connection, Running, lock};
+use crate::node::now;
 use crate::node::promises::{Arrived, Due, Object, Refused};
 use crate::peer::Peer;
 use crate::proto::{IncomingCall, RawOutcome, code};
@@ -64,11 +65,11 @@ pub(super) fn receive(connection: &Arc<Connection>, mut call: IncomingCall, now:
             replies.push((call.id, Err(error)));
         }
     }
-    serve_due(connection, now, replies);
+    serve_due(connection, replies);
 }
 
 /// Serves the calls that need wait for promises no more.
-pub(super) fn serve_due(connection: &Arc<Connection>, now: Instant, replies: &mut Replies) {
+pub(super) fn serve_due(connection: &Arc<Connection>, replies: &mut Replies) {
     loop {
         // The lock is held for this line only: what follows may settle promises.
         let due = lock(&connection.promises).take_due();
@@ -79,7 +80,7 @@ pub(super) fn serve_due(connection: &Arc<Connection>, now: Instant, replies: &mu
                 replies.push((id, Err(error)));
             }
             Some(Due::Serve(arrived, kept, since)) => {
-                let (mut call, object, references) = kept.resolve(arrived);
+                let (now, (mut call, object, references)) = (now(), kept.resolve(arrived));
                 call.timeout = call.timeout.saturating_sub(now.saturating_duration_since(since));
                 serve(connection, call, references, object, now, replies);
             }
@@ -130,9 +131,9 @@ impl About {
 }
 
 /// The caller of a call is gone.
-pub(super) fn cancel(connection: &Arc<Connection>, id: CallId, now: Instant, replies: &mut Replies) {
+pub(super) fn cancel(connection: &Arc<Connection>, id: CallId, replies: &mut Replies) {
     if lock(&connection.promises).cancel(id) {
-        return serve_due(connection, now, replies);
+        return serve_due(connection, replies);
     }
     let running = lock(&connection.running).remove(&id);
     if let Some(Running { context, task, .. }) = running {

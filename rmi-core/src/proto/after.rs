@@ -25,8 +25,9 @@ pub(crate) struct After {
 }
 
 impl After {
-    pub(super) fn append(&mut self, other: &mut Self) {
-        self.wakes.append(&mut other.wakes);
-        self.cargo.append(&mut other.cargo);
+    /// What there is; nearly always nothing.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Self> {
+        (!self.wakes.is_empty() || !self.cargo.is_empty()).then(|| std::mem::take(self))
     }
 }

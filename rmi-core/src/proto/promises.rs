@@ -110,6 +110,9 @@ impl Made {
 
     /// The promises that the peer may forget now. Those for which `named` says that a call is half sent stay.
     pub(super) fn take_leaving(&mut self, named: impl Fn(ObjectId) -> bool) -> Vec<ObjectId> {
+        if self.leaving.is_empty() {
+            return Vec::new();
+        }
         let mut leaving = std::mem::take(&mut self.leaving);
         self.leaving = leaving.extract_if(.., |id| named(*id)).collect();
         leaving

@@ -489,10 +489,10 @@ impl Session {
         }
     }
 
-    /// What is to be done once no lock is held any more goes to `after`; the driver, if it is to be woken, is returned.
-    pub(crate) fn take_after(&mut self, after: &mut After) -> Option<Waker> {
-        after.append(&mut self.after);
-        self.wake_driver.take()
+    /// What is to be done once no lock is held any more, and the driver, if it is to be woken.
+    #[inline]
+    pub(crate) fn take_after(&mut self) -> (Option<After>, Option<Waker>) {
+        (self.after.take(), self.wake_driver.take())
     }
 
     /// Why the session is over, if it is.
