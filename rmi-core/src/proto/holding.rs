@@ -60,10 +60,10 @@ impl Holding {
         Ok(())
     }
 
-    /// A third of the lease is left for coming back when a loss is noticed by this patience: the last renewal that arrived
-    /// is a third of the lease old at most, and noticing takes another third.
-    fn patience(&self) -> Duration {
-        self.holding.map_or(Duration::MAX, |_| self.granted / 6)
+    /// A sixth of the lease is left for coming back when a loss is noticed by this patience, a third and a sixth after the last
+    /// sign of life: the last renewal that arrived is a third of the lease old at most.
+    fn patience(&self) -> (Duration, Duration) {
+        self.holding.map_or((Duration::MAX, Duration::MAX), |_| (self.granted / 3, self.granted / 6))
     }
 
     fn own(&self) -> Duration {
@@ -123,11 +123,11 @@ impl Session {
 
     /// How long the peer may be silent: less if we hold something of a short lease.
     pub(super) fn patience(&self) -> Patience {
-        let (limits, most) = (&self.settings.limits, self.holding.patience());
+        let (limits, (silence, answer)) = (&self.settings.limits, self.holding.patience());
         Patience {
-            silence: limits.ping_after.min(most),
-            answer: limits.pong_timeout.min(most),
-            stall: limits.write_stall.min(most),
+            silence: limits.ping_after.min(silence),
+            answer: limits.pong_timeout.min(answer),
+            stall: limits.write_stall.min(answer),
         }
     }
 

@@ -385,7 +385,10 @@ impl Session {
 impl Session {
     pub(super) fn push(&mut self, frame: &Frame) -> u64 {
         self.signal();
-        self.holding.pushed = self.clock;
+        // Signs of life renew as well, but are not sent for that: a renewal comes at its own time.
+        if !matches!(frame, Frame::Ping(_) | Frame::Pong(_)) {
+            self.holding.pushed = self.clock;
+        }
         self.outbox.push(frame)
     }
 
