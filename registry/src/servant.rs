@@ -216,7 +216,7 @@ impl Naming for Servant {
             let page = found.by_ref().take(limit);
             let bindings =
                 page.map(|(name, stored)| told(name, stored, self.leases.is_verified(stored.owner))).collect();
-            Page::new(bindings, found.next().is_some())
+            Page::new(bindings, found.next().is_some(), state.revision())
         }))
     }
 

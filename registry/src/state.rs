@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
+use rmi_core::limits::BINDINGS_MAX;
 use rmi_core::naming::{Name, NamingError, Prefix, Tags, TagsError, Token};
 use rmi_core::{ObjectRef, naming};
 
 use crate::store::{Loaded, Stored, Write};
-
-/// The most bindings of a registry: at 5 KiB each, half a gigabyte.
-pub const BINDINGS_MAX: usize = 100_000;
 
 /// What somebody wants changed.
 #[derive(Debug, Clone)]

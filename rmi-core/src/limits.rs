@@ -15,6 +15,9 @@ pub const INTERFACES_MAX: usize = 32;
 pub const INTERFACE_NAME_BYTES_MAX: usize = 255;
 /// The longest name in a registry, as in most file systems.
 pub const NAME_BYTES_MAX: usize = 255;
+/// The most bindings of a registry: at 5 KiB each, half a gigabyte. A caller listens to no more, so that a registry that
+/// lists without end does not fill its memory.
+pub const BINDINGS_MAX: usize = 100_000;
 /// The most members of a group that its proxy calls. Bounds what a registry can make a caller hold.
 pub const GROUP_MEMBERS_MAX: usize = 1024;
 /// The longest text an error may carry over the wire; longer ones are cut. Bounds what a peer can put into our logs.

@@ -292,6 +292,48 @@ async fn members_that_a_registry_forgot_in_a_restart_are_called_until_it_knows_b
 }
 
 #[tokio::test]
+async fn members_that_come_back_to_a_registry_that_forgot_them_share_the_calls_again() {
+    // Renewed every two seconds: later than the group lists anew.
+    let lease = Duration::from_secs(6);
+    let setting = setting_on(Running::start_with(&anywhere(), Memory, lease).await.unwrap()).await;
+    // Many changes, so that the members have higher revisions now than when they are bound again.
+    for _ in 0..10 {
+        setting.registry.bind("other", &echo()).await.unwrap();
+        setting.registry.unbind("other", None).await.unwrap();
+    }
+    let first = setting.members(1).await;
+    let group = setting.group(Balance::RoundRobin).await;
+    let endpoint = setting.running.endpoints()[0].clone();
+    setting.running.shutdown().await;
+    let running = Running::start_with(&[endpoint], Memory, lease).await.unwrap();
+    // A second member joins elsewhere; the first one is bound again by its own renewal.
+    let registry = Registry::connect(&listening().await, &running.endpoints()[0]).await.unwrap();
+    let later = Setting { running, registry };
+    let second = later.member(Counter::default()).await;
+    soon(reached(&group, &second)).await;
+    let before = first[0].counter.done();
+    let shared = async {
+        while first[0].counter.done() == before {
+            group.work().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(shared).await;
+}
+
+#[tokio::test]
+async fn other_names_below_a_group_take_no_places_of_members() {
+    let setting = setting().await;
+    let proxy = echo();
+    for number in 0..1024 {
+        setting.registry.bind(format!("workers/{number}"), &proxy).await.unwrap();
+    }
+    let members = setting.members(1).await;
+    work(&setting.group(Balance::RoundRobin).await, 3).await;
+    assert_eq!(members[0].counter.done(), 3);
+}
+
+#[tokio::test]
 async fn a_group_without_members_says_so_and_works_when_one_has_joined() {
     let setting = setting().await;
     let group = setting.group(Balance::RoundRobin).await;

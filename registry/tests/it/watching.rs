@@ -1,11 +1,14 @@
 //! Watches: every change once and in order, resumed without a gap, or told that this cannot be.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rmi_core::naming::{Change, Event, Followed, NamingError, Position, Watch};
+use rmi_core::naming::{Binding, Change, Event, Follow, Followed, NamingError, Position, Watch};
 use rmi_core::{Node, Registry};
 use rmi_registry::Running;
 use rmi_registry::store::{Durable, Memory};
+use tokio::task::JoinSet;
 
 use crate::naming::{Setting, echo, setting};
 
@@ -178,4 +181,86 @@ async fn a_registry_without_changes_resumes_from_its_first_revision() {
     let position = registry.watch("", None).await.unwrap().position;
     assert_eq!(position.revision, 0);
     assert_eq!(registry.watch("", Some(position)).await.unwrap().position, position);
+}
+
+/// What a follower makes of what it is told. Checks that nothing is told twice.
+#[derive(Default)]
+struct Picture {
+    names: BTreeMap<String, u64>,
+    revision: u64,
+    lists: usize,
+}
+
+impl Picture {
+    fn take(&mut self, followed: Followed) {
+        match followed {
+            Followed::Listed(bindings) => {
+                self.lists += 1;
+                self.names = names(bindings);
+            }
+            Followed::Changed(event) => {
+                assert!(event.revision > self.revision, "{} came after {}", event.revision, self.revision);
+                self.revision = event.revision;
+                self.change(event);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The host frees a name before it binds it again, so each kind of change is due in turn.
+    fn change(&mut self, event: Event) {
+        let known = self.names.remove(event.name.as_str());
+        assert_eq!(known.is_some(), event.change == Change::Unbound, "{event:?}");
+        if let Change::Bound(binding) = event.change {
+            self.names.insert(event.name.to_string(), binding.revision);
+        }
+    }
+}
+
+fn names(bindings: Vec<Binding>) -> BTreeMap<String, u64> {
+    bindings.into_iter().map(|binding| (binding.name.to_string(), binding.revision)).collect()
+}
+
+/// Follows until it knows this name, and returns what it knows then.
+async fn picture(mut follow: Follow, until: &str) -> Picture {
+    let mut picture = Picture::default();
+    while !picture.names.contains_key(until) {
+        let followed = tokio::time::timeout(Duration::from_secs(20), follow.next()).await;
+        picture.take(followed.expect("something happens").unwrap());
+    }
+    picture
+}
+
+/// Binds and frees names, so many times each.
+async fn change(setting: Arc<Setting>, prefix: String, times: u64) {
+    let object = echo();
+    for number in 0..times {
+        let name = format!("{prefix}/{}", number % 10);
+        setting.registry.bind(&*name, &object).await.unwrap();
+        setting.registry.unbind(&*name, None).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_begins_among_changes_misses_and_repeats_nothing() {
+    let setting = Arc::new(setting().await);
+    // More than fit onto one page of a list, so that changes fall between two pages.
+    bind_many(&setting, "n", 600).await;
+    let changing: JoinSet<()> = (0..4).map(|task| change(setting.clone(), format!("n/{task}"), 200)).collect();
+    let mut followers = JoinSet::new();
+    for _ in 0..20 {
+        let caller = setting.caller().await;
+        let follow = caller.follow("n").await.unwrap();
+        followers.spawn(async move {
+            // Its node lasts as long as the registry is held.
+            let _caller = caller;
+            picture(follow, "n/last").await
+        });
+    }
+    changing.join_all().await;
+    setting.registry.bind("n/last", &echo()).await.unwrap();
+    let truth = names(setting.registry.list("n").await.unwrap());
+    for picture in followers.join_all().await {
+        assert_eq!((picture.names == truth, picture.lists), (true, 1));
+    }
 }

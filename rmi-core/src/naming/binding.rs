@@ -103,12 +103,14 @@ pub struct Page {
     pub bindings: Vec<Binding>,
     /// Whether there are more after the last one.
     pub more: bool,
+    /// The last change of the registry before the page was made.
+    pub revision: u64,
 }
 
 impl Page {
     /// A page made of these parts.
     #[must_use]
-    pub fn new(bindings: Vec<Binding>, more: bool) -> Self {
-        Self { bindings, more }
+    pub fn new(bindings: Vec<Binding>, more: bool, revision: u64) -> Self {
+        Self { bindings, more, revision }
     }
 }

@@ -6,6 +6,7 @@
 mod binding;
 mod group;
 mod interface;
+mod listing;
 mod name;
 mod places;
 mod registry;

@@ -12,18 +12,17 @@ use crate::interface::Interface;
 use crate::naming::binding::{Binding, Tags};
 use crate::naming::group::Balance;
 use crate::naming::interface::{Lease, Naming, NamingError};
+use crate::naming::listing::{Wanted, list};
 use crate::naming::name::{Name, NameError};
 use crate::naming::places::{REGISTRY_VARIABLE, default_endpoints};
 use crate::naming::renewal;
-use crate::naming::watch::{self, Follow, Position, Watch};
+use crate::naming::watch::{Follow, Position, Watch};
 use crate::node::Node;
 use crate::proxy::{AnyProxy, Proxy};
 use crate::reference::ObjectRef;
 
 /// The time to find out whether a registry answers.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bindings of a registry; more are not listed.
-const BINDINGS_MAX: usize = 100_000;
 
 /// A registry, as programs see it. Cheap to clone.
 ///
@@ -235,7 +234,7 @@ impl Registry {
     /// # Errors
     /// `Name`: the prefix is not a name.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Binding>, NamingError> {
-        watch::list(&self.0.naming, &prefix.parse()?, BINDINGS_MAX, |_| true).await
+        Ok(list(&self.0.naming, &prefix.parse()?, Wanted::ALL).await?.bindings)
     }
 
     /// Every change under a prefix after `position`, or from now on, in order and none left out, until the returned
@@ -259,7 +258,7 @@ impl Registry {
     /// # Errors
     /// `Name`, `Full`, and what the call itself may fail with.
     pub async fn follow(&self, prefix: &str) -> Result<Follow, NamingError> {
-        Follow::begin(self.0.naming.clone(), prefix.parse()?, BINDINGS_MAX).await
+        Follow::begin(self.0.naming.clone(), prefix.parse()?, Wanted::ALL).await
     }
 
     /// The latency of one call to the registry.

@@ -1,6 +1,5 @@
 //! Changes of a registry, as they come: once, or for as long as somebody wants to know.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,14 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ErrorKind, RemoteError};
 use crate::naming::binding::{Binding, Event};
 use crate::naming::interface::{Naming, NamingError};
-use crate::naming::name::{Name, Prefix};
+use crate::naming::listing::{Listing, Wanted, list};
+use crate::naming::name::Prefix;
 use crate::proxy::Proxy;
 use crate::streaming::Streaming;
 
 /// The pause before a watch that ended is begun again.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How many bindings are asked for at a time.
-const PAGE: u32 = 500;
 
 /// A point between two changes of a registry, from which a watch can go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,9 +57,9 @@ pub struct Watch {
 #[non_exhaustive]
 pub enum Followed {
     /// Everything that is bound under the prefix, in the order of names: at first, and after a gap. What is not in it is not
-    /// bound. Changes that follow may be in it already: one that is older than the binding says nothing new.
+    /// bound.
     Listed(Vec<Binding>),
-    /// A change.
+    /// A change of what was listed. Whoever makes each has, name by name, what the registry had.
     Changed(Event),
 }
 
@@ -71,19 +69,20 @@ pub enum Followed {
 pub struct Follow {
     naming: Proxy<dyn Naming>,
     prefix: Prefix,
-    /// The most bindings of a list.
-    limit: usize,
+    wanted: Wanted,
     watch: Option<Watch>,
     /// After the last change that was told.
     position: Position,
-    ready: VecDeque<Followed>,
+    listing: Listing,
+    /// The list has yet to be told.
+    is_new: bool,
 }
 
 impl Follow {
     /// Begins to follow: the list is the first thing to be told.
-    pub(super) async fn begin(naming: Proxy<dyn Naming>, prefix: Prefix, limit: usize) -> Result<Self, NamingError> {
-        let mut follow =
-            Self { naming, prefix, limit, watch: None, position: Position::new(0, 0), ready: VecDeque::new() };
+    pub(super) async fn begin(naming: Proxy<dyn Naming>, prefix: Prefix, wanted: Wanted) -> Result<Self, NamingError> {
+        let (position, listing) = (Position::new(0, 0), Listing::default());
+        let mut follow = Self { naming, prefix, wanted, watch: None, position, listing, is_new: false };
         follow.list().await?;
         Ok(follow)
     }
@@ -96,8 +95,8 @@ impl Follow {
     /// `Remote`: the node of this process is shut down.
     pub async fn next(&mut self) -> Result<Followed, NamingError> {
         loop {
-            if let Some(ready) = self.ready.pop_front() {
-                return Ok(ready);
+            if std::mem::take(&mut self.is_new) {
+                return Ok(Followed::Listed(std::mem::take(&mut self.listing.bindings)));
             }
             let next = match &mut self.watch {
                 Some(watch) => watch.events.next().await,
@@ -111,7 +110,9 @@ impl Follow {
             match next {
                 Some(Ok(event)) => {
                     self.position = self.position.after(&event);
-                    return Ok(Followed::Changed(event));
+                    if (self.wanted.fits)(&self.prefix, &event.name) && !self.listing.has_heard(&event) {
+                        return Ok(Followed::Changed(event));
+                    }
                 }
                 ended => {
                     tracing::debug!(?ended, prefix = ?self.prefix, "a watch ended; beginning again");
@@ -144,35 +145,12 @@ impl Follow {
     async fn list(&mut self) -> Result<(), NamingError> {
         let watch = self.naming.watch(&self.prefix, None).await?;
         // Listed after the watch began, so that no change is missed between the two.
-        let bindings = list(&self.naming, &self.prefix, self.limit, |_| true).await?;
+        self.listing = list(&self.naming, &self.prefix, self.wanted).await?;
         self.position = watch.position;
         self.watch = Some(watch);
-        self.ready.push_back(Followed::Listed(bindings));
+        self.is_new = true;
         Ok(())
     }
-}
-
-/// The bindings under a prefix for which `keep` says so, `limit` at most.
-pub(super) async fn list(
-    naming: &Proxy<dyn Naming>,
-    prefix: &Prefix,
-    limit: usize,
-    keep: impl Fn(&Binding) -> bool,
-) -> Result<Vec<Binding>, NamingError> {
-    let mut bindings = Vec::new();
-    let mut after: Option<Name> = None;
-    while bindings.len() < limit {
-        let page = naming.list(prefix, after.as_ref(), PAGE).await?;
-        let last = page.bindings.last().map(|binding| binding.name.clone());
-        bindings.extend(page.bindings.into_iter().filter(&keep));
-        // A registry that goes in circles is not followed.
-        if !page.more || last <= after {
-            break;
-        }
-        after = last;
-    }
-    bindings.truncate(limit);
-    Ok(bindings)
 }
 
 impl Watch {

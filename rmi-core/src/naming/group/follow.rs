@@ -6,15 +6,14 @@ use crate::limits::GROUP_MEMBERS_MAX;
 use crate::naming::binding::Binding;
 use crate::naming::group::members::{Members, is_member};
 use crate::naming::interface::{Naming, NamingError};
-use crate::naming::name::{Name, Prefix};
-use crate::naming::watch::{self, Follow, Followed};
+use crate::naming::listing::Wanted;
+use crate::naming::name::Prefix;
+use crate::naming::watch::{Follow, Followed};
 use crate::proxy::Proxy;
 
-/// The members below `name`, `limit` at most.
-pub(super) async fn list(naming: &Proxy<dyn Naming>, name: &Name, limit: usize) -> Result<Vec<Binding>, NamingError> {
-    let prefix: Prefix = name.as_str().parse()?;
-    watch::list(naming, &prefix, limit, |binding| is_member(name, &binding.name)).await
-}
+/// The bindings that are members of the group called like the prefix.
+pub(super) const MEMBERS: Wanted =
+    Wanted { fits: |prefix, name| prefix.name().is_some_and(|group| is_member(group, name)), limit: GROUP_MEMBERS_MAX };
 
 /// What follows the registry for a group.
 pub(super) struct Follower {
@@ -29,11 +28,12 @@ impl Follower {
         members: &Arc<Members>,
     ) -> Result<(Self, Vec<Binding>), NamingError> {
         let prefix: Prefix = members.name().as_str().parse()?;
-        let follow = Follow::begin(naming.clone(), prefix, GROUP_MEMBERS_MAX).await?;
+        let follow = Follow::begin(naming.clone(), prefix, MEMBERS).await?;
         let mut follower = Self { follow, members: members.clone() };
         let mut bindings = Vec::new();
         if let Followed::Listed(listed) = follower.follow.next().await? {
-            bindings = follower.listed(listed);
+            members.replace(&listed);
+            bindings = listed;
         }
         Ok((follower, bindings))
     }
@@ -43,7 +43,7 @@ impl Follower {
         let heed_all = async {
             while let Ok(followed) = self.follow.next().await {
                 match followed {
-                    Followed::Listed(listed) => drop(self.listed(listed)),
+                    Followed::Listed(listed) => self.members.replace(&listed),
                     Followed::Changed(event) => self.members.heed(event),
                 }
             }
@@ -52,11 +52,5 @@ impl Follower {
             () = heed_all => {}
             _ = over => {}
         }
-    }
-
-    fn listed(&self, mut bindings: Vec<Binding>) -> Vec<Binding> {
-        bindings.retain(|binding| is_member(self.members.name(), &binding.name));
-        self.members.replace(&bindings);
-        bindings
     }
 }

@@ -136,8 +136,9 @@ impl Members {
     /// The member for the next call; `None` when every one has been tried. Those that failed lately, or that the registry
     /// does not name any more, are taken when there is no other.
     pub(super) fn pick(&self, balance: Balance, tried: &[Arc<Member>]) -> Option<Arc<Member>> {
-        let entries = lock(&self.entries);
+        let mut entries = lock(&self.entries);
         let now = now();
+        entries.retain(|_, entry| entry.doubted.is_none_or(|since| now < since + DOUBT));
         let untried = |entry: &&Entry| !tried.iter().any(|tried| Arc::ptr_eq(tried, &entry.member));
         let good = |entry: &&Entry| entry.doubted.is_none() && !entry.member.is_aside(now);
         let mut fit: Vec<&Entry> = entries.values().filter(untried).filter(good).collect();
@@ -163,16 +164,9 @@ impl Members {
         lock(&self.entries).retain(|_, entry| entry.doubted.is_none() || !Arc::ptr_eq(&entry.member, member));
     }
 
-    /// Follows a change.
+    /// Follows a change of a member.
     pub(super) fn heed(&self, event: Event) {
-        if !is_member(&self.name, &event.name) {
-            return;
-        }
         let mut entries = lock(&self.entries);
-        // The list that the watch began with may have told it already.
-        if entries.get(&event.name).is_some_and(|entry| entry.revision >= event.revision) {
-            return;
-        }
         match event.change {
             Change::Bound(binding) => self.joined(&mut entries, &binding),
             Change::Unbound => drop(entries.remove(&event.name)),
@@ -187,20 +181,7 @@ impl Members {
         for (_, entry) in entries.iter_mut().filter(|(name, _)| !listed.contains(name)) {
             entry.doubted.get_or_insert(now);
         }
-        entries.retain(|_, entry| entry.doubted.is_none_or(|since| now < since + DOUBT));
         bindings.iter().for_each(|binding| self.joined(&mut entries, binding));
-    }
-
-    /// Whether a list says what is known here.
-    #[cfg(test)]
-    pub(super) fn agrees(&self, bindings: &[Binding]) -> bool {
-        let entries = lock(&self.entries);
-        let known = |binding: &Binding| {
-            let same = |entry: &Entry| entry.revision == binding.revision && entry.doubted.is_none();
-            !self.serves(binding) || entries.get(&binding.name).is_some_and(same)
-        };
-        let named = bindings.iter().filter(|binding| self.serves(binding)).count();
-        named == entries.len() && bindings.iter().all(known)
     }
 
     fn serves(&self, binding: &Binding) -> bool {

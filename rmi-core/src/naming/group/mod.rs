@@ -17,11 +17,12 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{NodeId, ObjectId};
 use crate::interface::Interface;
 use crate::naming::interface::NamingError;
+use crate::naming::listing::{Wanted, list};
 use crate::naming::name::{Name, NameError};
 use crate::naming::registry::{Registry, parse};
 use crate::proxy::Proxy;
 use crate::reference::ObjectRef;
-use follow::Follower;
+use follow::{Follower, MEMBERS};
 use members::{Members, now};
 
 /// How the proxy of a group chooses the member for a call.
@@ -99,7 +100,8 @@ impl Registry {
 
     /// Whether a group of this name has a member.
     pub(super) async fn has_members(&self, name: &Name) -> Result<bool, NamingError> {
-        Ok(!follow::list(self.naming(), name, 1).await?.is_empty())
+        let listing = list(self.naming(), &name.as_str().parse()?, Wanted { limit: 1, ..MEMBERS }).await?;
+        Ok(!listing.bindings.is_empty())
     }
 }
 
