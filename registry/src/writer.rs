@@ -3,6 +3,7 @@
 //! Wishes that arrive while the disk is busy are stored together: many binds, one sync.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::Waker;
 use std::thread;
 
 use rmi_core::naming::{Change, Event, Name, NamingError};
@@ -145,6 +146,7 @@ impl Work {
     }
 
     fn publish(&self, writes: Vec<(u64, Write)>) {
+        let mut concerned = Vec::new();
         let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
         for (revision, write) in &writes {
             stored.apply(write);
@@ -154,7 +156,9 @@ impl Work {
                 Write::Tokens(_) => continue,
             };
             // Under the lock, so that a watch that begins knows which changes it is told.
-            self.watchers.tell(&Event::new(*revision, name.clone(), change));
+            concerned.extend(self.watchers.tell(Event::new(*revision, name.clone(), change)));
         }
+        drop(stored);
+        concerned.into_iter().for_each(Waker::wake);
     }
 }
