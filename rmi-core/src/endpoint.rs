@@ -38,8 +38,15 @@ impl Endpoint {
     /// Whether the options after `?` contain `name`, alone or with a value.
     #[must_use]
     pub fn has_option(&self, name: &str) -> bool {
-        let options = self.text.split_once('?').map_or("", |(_, options)| options);
-        options.split('&').any(|option| option.split_once('=').map_or(option, |(key, _)| key) == name)
+        self.option(name).is_some()
+    }
+
+    /// The value of the option `name` after `?`; empty for an option without a value.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        let (_, options) = self.text.split_once('?')?;
+        let mut options = options.split('&').map(|option| option.split_once('=').unwrap_or((option, "")));
+        options.find_map(|(key, value)| (key == name).then_some(value))
     }
 
     /// The whole text.

@@ -74,7 +74,7 @@ pub use metadata::Metadata;
 pub use naming::Registry;
 pub use node::{Node, NodeBuilder, NodeError};
 pub use object::{Hold, ObjectInfo};
-pub use peer::{Identity, Peer};
+pub use peer::{Fingerprint, FingerprintError, Identity, Peer};
 pub use proxy::{AnyProxy, Proxy, WeakProxy};
 pub use reference::{ObjectRef, ReferenceError};
 pub use rmi_macros::remote;

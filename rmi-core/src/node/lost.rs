@@ -8,7 +8,6 @@ use tokio::time::timeout_at;
 use crate::limits;
 use crate::node::connection::Connection;
 use crate::node::now;
-use crate::peer::Identity;
 
 /// Between a connection that was lost soon and the next one.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -26,7 +25,7 @@ impl Until {
         let now = now();
         let (theirs, ours) = connection.locked(|session| (session.held_until(now), session.holding_until(now)));
         // The kernel has said that the other end is closed; a process that lives comes back at once.
-        let local = !matches!(connection.peer().map(|peer| &peer.identity), None | Some(Identity::Unproven));
+        let local = connection.peer().is_some_and(|peer| peer.identity.is_local());
         let bound = if local { now + limits::LOCAL_LEASE } else { theirs.max(ours) };
         Self { theirs: theirs.min(bound), ours: ours.min(bound) }
     }

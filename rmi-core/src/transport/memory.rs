@@ -52,6 +52,10 @@ impl Transport for Memory {
         "mem"
     }
 
+    fn cost(&self) -> u8 {
+        0
+    }
+
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
         let refused = || TransportError::io(endpoint, std::io::ErrorKind::ConnectionRefused.into());
         let listener = self.listening.get(endpoint.address()).map(|known| known.value().clone()).ok_or_else(refused)?;

@@ -65,6 +65,12 @@ pub trait Transport: Send + Sync + 'static {
     /// The scheme, in lower case.
     fn scheme(&self) -> &'static str;
 
+    /// What a call costs here beside other transports: of the endpoints of a node the cheapest is tried first. The
+    /// transports of this crate have 0 (the same process) to 90 (a broker on the network).
+    fn cost(&self) -> u8 {
+        100
+    }
+
     /// Makes a channel to whoever listens at `endpoint`. The caller bounds the time.
     ///
     /// # Errors

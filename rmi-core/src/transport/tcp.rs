@@ -21,6 +21,10 @@ impl Transport for Tcp {
         "tcp"
     }
 
+    fn cost(&self) -> u8 {
+        70
+    }
+
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
         let stream =
             TcpStream::connect(endpoint.address()).await.map_err(|error| TransportError::io(endpoint, error))?;

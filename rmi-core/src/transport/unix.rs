@@ -28,6 +28,10 @@ impl Transport for Unix {
         "unix"
     }
 
+    fn cost(&self) -> u8 {
+        20
+    }
+
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
         let io = |error| TransportError::io(endpoint, error);
         let stream = UnixStream::connect(path(endpoint)?).await.map_err(io)?;

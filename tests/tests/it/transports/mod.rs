@@ -1,11 +1,14 @@
 //! The contract of `rmi_core::transport`, one test a rule, over every transport.
 
+mod simulated;
+mod sockets;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmi_core::transport::{Channel, Listener, Memory, Tcp, Transport, TransportError, Unix};
+use rmi_core::transport::{Channel, Listener, Transport, TransportError};
 use rmi_core::{Endpoint, Identity};
-use rmi_tests::{Cut, Faulty, Network, Plan, Random};
+use rmi_tests::Random;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -16,20 +19,23 @@ struct Subject {
     transport: Arc<dyn Transport>,
     place: Endpoint,
     nowhere: Endpoint,
-    _directory: tempfile::TempDir,
+    /// Whether this is what is proven about this very process.
+    proven: fn(&Identity) -> bool,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Subject {
-    fn new(transport: Arc<dyn Transport>) -> Self {
+    fn at(transport: Arc<dyn Transport>, place: &str, nowhere: &str, proven: fn(&Identity) -> bool) -> Self {
+        let (place, nowhere) = (place.parse().unwrap(), nowhere.parse().unwrap());
+        Self { transport, place, nowhere, proven, _directory: None }
+    }
+
+    /// A transport whose places are paths.
+    fn in_directory(transport: Arc<dyn Transport>, proven: fn(&Identity) -> bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (place, nowhere) = match transport.scheme() {
-            "tcp" => ("tcp://127.0.0.1:0".to_owned(), "tcp://127.0.0.1:1".to_owned()),
-            "unix" => {
-                (format!("unix:{}/s", directory.path().display()), format!("unix:{}/n", directory.path().display()))
-            }
-            scheme => (format!("{scheme}:place"), format!("{scheme}:nowhere")),
-        };
-        Self { transport, place: place.parse().unwrap(), nowhere: nowhere.parse().unwrap(), _directory: directory }
+        let path = |name: &str| format!("{}:{}/{name}", transport.scheme(), directory.path().display());
+        let (place, nowhere) = (path("place"), path("nowhere"));
+        Self { _directory: Some(directory), ..Self::at(transport, &place, &nowhere, proven) }
     }
 
     async fn listen(&self) -> Box<dyn Listener> {
@@ -155,14 +161,7 @@ async fn c10_channels_are_independent(subject: Subject) {
 async fn c11_the_identity_is_what_is_proven(subject: Subject) {
     let (near, far) = subject.pair().await;
     for channel in [near, far] {
-        match subject.transport.scheme() {
-            "tcp" | "sim" => assert_eq!(channel.identity, Identity::Unproven),
-            "mem" => assert_eq!(channel.identity, Identity::SameProcess),
-            _ => {
-                let own = i32::try_from(std::process::id()).unwrap();
-                assert!(matches!(channel.identity, Identity::Process { pid: Some(pid), .. } if pid == own));
-            }
-        }
+        assert!((subject.proven)(&channel.identity), "{}", channel.identity);
     }
 }
 
@@ -189,99 +188,15 @@ macro_rules! suite {
     (@tests $make:expr; $($rule:ident)*) => {
         $(#[tokio::test]
         async fn $rule() {
-            super::$rule(Subject::new($make)).await;
+            super::$rule($make).await;
         })*
     };
 }
 
 suite! {
-    tcp: Arc::new(Tcp);
-    unix: Arc::new(Unix);
-    mem: Arc::new(Memory::new());
-    sim: Network::new(5).host("place");
-    pieces: Arc::new(Faulty::new(Arc::new(Tcp), Arc::new(Plan::new(3).pieces(7_001))));
-}
-
-#[tokio::test]
-async fn a_listener_that_strangers_could_reach_must_be_asked_for() {
-    let error = Tcp.listen(&"tcp://0.0.0.0:0".parse().unwrap()).await.err().unwrap();
-    let text = error.to_string();
-    assert!(text.contains("loopback") && text.contains("tcp://0.0.0.0:0?plaintext"), "{text}");
-}
-
-#[tokio::test]
-async fn a_socket_left_behind_is_taken_over_and_nothing_else_is_removed() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("s");
-    let endpoint: Endpoint = format!("unix:{}", path.display()).parse().unwrap();
-    // A listener of the standard library leaves its file, as a killed process does.
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    drop(Unix.listen(&endpoint).await.unwrap());
-    assert!(!path.exists());
-    std::fs::write(&path, "precious").unwrap();
-    assert!(Unix.listen(&endpoint).await.is_err());
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-}
-
-#[tokio::test]
-async fn a_socket_is_for_its_owner_alone_and_its_path_is_bounded() {
-    use std::os::unix::fs::PermissionsExt;
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("s");
-    let _listener = Unix.listen(&format!("unix:{}", path.display()).parse().unwrap()).await.unwrap();
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let long = format!("unix:/{}", "x".repeat(107));
-    let error = Unix.listen(&long.parse().unwrap()).await.err().unwrap().to_string();
-    assert!(error.ends_with("path of 108 bytes exceeds the limit of 107"), "{error}");
-}
-
-/// A channel from one host of a simulated network to another.
-async fn simulated(network: &Network) -> (Channel, Channel) {
-    let place = "sim:b".parse().unwrap();
-    let mut listener = network.host("b").listen(&place).await.unwrap();
-    let dialler = network.host("a");
-    let (dialled, accepted) = tokio::join!(dialler.dial(&place), listener.accept());
-    (dialled.unwrap(), accepted.unwrap())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cut_of_the_simulated_network_ends_channels_and_dials_until_it_is_healed() {
-    let network = Network::new(1);
-    let place: Endpoint = "sim:b".parse().unwrap();
-    let (mut near, mut far) = simulated(&network).await;
-    network.cut("a", "b", Cut::Reset);
-    assert!(near.stream.read_u8().await.is_err() && far.stream.write_u8(1).await.is_err());
-    let _listener = network.host("b").listen(&place).await.unwrap();
-    assert!(network.host("a").dial(&place).await.is_err());
-    assert!(network.host("c").dial(&place).await.is_ok());
-    network.heal("b", "a");
-    assert!(network.host("a").dial(&place).await.is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_silent_cut_of_the_simulated_network_tells_nobody() {
-    let network = Network::new(2);
-    let (mut near, mut far) = simulated(&network).await;
-    near.stream.write_u8(1).await.unwrap();
-    network.cut("a", "b", Cut::Silent);
-    near.stream.write_u8(2).await.unwrap();
-    assert!(timeout(SOON, far.stream.read_u8()).await.is_err());
-    assert!(timeout(SOON, network.host("a").dial(&"sim:b".parse().unwrap())).await.is_err());
-    network.heal("a", "b");
-    assert!(timeout(SOON, far.stream.read_u8()).await.is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_crashed_host_of_the_simulated_network_reaches_nobody_and_can_be_started_again() {
-    let network = Network::new(3);
-    let place: Endpoint = "sim:b".parse().unwrap();
-    let before = network.host("b");
-    let listener = before.listen(&place).await.unwrap();
-    let _other = network.host("a").listen(&"sim:a".parse().unwrap()).await.unwrap();
-    network.crash("b", Cut::Reset);
-    assert!(network.host("a").dial(&place).await.is_err());
-    assert!(before.dial(&"sim:a".parse().unwrap()).await.is_err());
-    let _again = network.host("b").listen(&place).await.unwrap();
-    drop(listener);
-    assert!(network.host("a").dial(&place).await.is_ok());
+    tcp: sockets::tcp();
+    unix: sockets::unix();
+    mem: sockets::memory();
+    pieces: sockets::pieces();
+    sim: simulated::subject();
 }
