@@ -88,6 +88,10 @@ impl Transport for Faulty {
         self.inner.scheme()
     }
 
+    fn cost(&self) -> u8 {
+        self.inner.cost()
+    }
+
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
         Ok(broken(self.inner.dial(endpoint).await?, &self.plan))
     }

@@ -20,7 +20,7 @@ const EXAMPLES: &str = "Examples:
   rmi list bank --json           the names under bank, one JSON object a line
   rmi lookup bank/main           the reference, to be used with describe or in a program
   rmi watch bank                 changes under bank, until interrupted
-  rmi ping bank/main             the latency to the object's node
+  rmi ping bank/main             the latency to the object's node, and which way leads there
   rmi lock backup -- pg_dump     run a command while nobody else has the lock
   rmi sem gpu --permits 4 -- train.sh    at most four at a time
 
@@ -84,6 +84,9 @@ enum Action {
         /// How often
         #[arg(long, default_value_t = 10)]
         count: u32,
+        /// Take this way and no other: a scheme of the object's endpoints, as tcp, or an endpoint
+        #[arg(long, requires = "name", value_name = "SCHEME|ENDPOINT")]
+        via: Option<String>,
     },
     /// Run a command while holding a lock, with its fencing token in RMI_LOCK_TOKEN
     Lock(hold::Lock),
@@ -143,7 +146,10 @@ async fn look(action: Action, node: &Node, registry: &Registry, output: Output) 
             output.unbound(&name, revision)
         }
         Action::Watch { prefix, count } => watch(registry, &prefix, count, output).await,
-        Action::Ping { name, count } => ping::ping(node, registry, name, count, output).await,
+        Action::Ping { name: Some(name), count, via } => {
+            ping::object(node, registry, &name, via.as_deref(), count, output).await
+        }
+        Action::Ping { name: None, count, .. } => ping::registry(node, registry, count, output).await,
         Action::Completions { .. } | Action::Lock(_) | Action::Sem(_) => Ok(()),
     }
 }

@@ -104,7 +104,7 @@ impl Output {
         })
     }
 
-    pub(super) fn latencies(self, subject: &str, times: &mut [Duration]) -> Result<(), Failure> {
+    pub(super) fn latencies(self, subject: &str, way: Option<&str>, times: &mut [Duration]) -> Result<(), Failure> {
         times.sort_unstable();
         let at = |part: f64| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
@@ -113,12 +113,13 @@ impl Output {
         };
         let (least, median, most) = (at(0.0), at(0.5), at(1.0));
         let summary = json!({
-            "subject": subject, "calls": times.len(), "min_us": least, "p50_us": median, "p99_us": at(0.99), "max_us": most,
+            "subject": subject, "via": way, "calls": times.len(), "min_us": least, "p50_us": median, "p99_us": at(0.99), "max_us": most,
         });
         self.line(&summary, || {
             let (subject, count) = (escaped(subject), times.len());
+            let over = way.map(|way| format!(" over {}", escaped(way))).unwrap_or_default();
             format!(
-                "{subject}: {count} calls, min {least:.0} µs, p50 {median:.0} µs, p99 {:.0} µs, max {most:.0} µs",
+                "{subject}{over}: {count} calls, min {least:.0} µs, p50 {median:.0} µs, p99 {:.0} µs, max {most:.0} µs",
                 at(0.99)
             )
         })

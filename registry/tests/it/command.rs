@@ -82,6 +82,30 @@ async fn ping_prints_a_summary() {
 }
 
 #[tokio::test]
+async fn ping_says_which_way_it_took_and_takes_the_one_that_it_is_told() {
+    let setting = setting().await;
+    let endpoint = &setting.process.endpoint;
+    let directory = tempfile::tempdir().unwrap();
+    let unix = format!("unix:{}/s", directory.path().display());
+    let host = Node::builder().listen("tcp://127.0.0.1:0").listen(&unix).start().await.unwrap();
+    let registry = Registry::connect(&host, &**endpoint).await.unwrap();
+    registry.bind("two/ways", &echo()).await.unwrap();
+    let tcp = host.endpoints()[0].to_string();
+    for (via, way) in [(None, &unix), (Some("tcp"), &tcp), (Some("unix"), &unix), (Some(&*tcp), &tcp)] {
+        let forced = via.map_or(vec![], |via| vec!["--via", via]);
+        let (status, out, error) = rmi(endpoint, &[&["ping", "two/ways"][..], &forced].concat()).await;
+        assert_eq!(status, 0, "{error}");
+        assert!(out.starts_with(&format!("two/ways over {way}: 10 calls, ")), "{out}");
+    }
+    let (status, _, error) = rmi(endpoint, &["ping", "two/ways", "--via", "quic"]).await;
+    assert_eq!(status, 2);
+    assert!(
+        error.contains(&format!("no endpoint of the object has the scheme \"quic\": it has {tcp}, {unix}")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn watch_prints_changes() {
     let setting = setting().await;
     let endpoint = setting.process.endpoint.clone();

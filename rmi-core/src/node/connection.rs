@@ -71,6 +71,7 @@ struct Known {
     peer: Arc<Peer>,
     endpoints: Arc<[Endpoint]>,
     lease: LeaseId,
+    place: Option<Endpoint>,
 }
 
 /// A call that runs in a task of its own.
@@ -204,18 +205,23 @@ impl Connection {
         self.known.get().map(|known| (&known.peer, &known.endpoints))
     }
 
+    /// Where we dialled and the peer answered.
+    pub(super) fn place(&self) -> Option<&Endpoint> {
+        self.known.get().and_then(|known| known.place.as_ref())
+    }
+
     /// What the peer grants to us.
     pub(super) fn peer_lease(&self) -> Option<LeaseId> {
         self.known.get().map(|known| known.lease)
     }
 
     /// Remembers the peer's hello.
-    pub(super) fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) {
+    pub(super) fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId, place: Option<Endpoint>) {
         // A session says hello once; a second one is a violation that ends it before it comes here.
-        let _ = self.known.set(Known { peer: Arc::new(peer), endpoints: endpoints.into(), lease });
+        let _ = self.known.set(Known { peer: Arc::new(peer), endpoints: endpoints.into(), lease, place });
         self.end_handshake();
         if let Some(route) = self.dialled() {
-            route.reached();
+            route.reached(self.place());
         }
         self.tell();
     }

@@ -36,51 +36,31 @@ const READS_PER_TURN: usize = 16;
 /// How long a connection that is over may take to tell the peer.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Dials the endpoints in their order and drives the first channel that opens.
-pub(super) async fn dial(connection: Arc<Connection>, endpoints: Arc<[Endpoint]>, not_before: Option<Instant>) {
-    let reached = async {
-        if let Some(until) = not_before {
-            connection.node.sleep_until(until).await;
-        }
-        let whole = connection.node.settings.limits.dial_timeout;
-        let share = whole / u32::try_from(endpoints.len()).unwrap_or(1).max(1);
-        let mut reasons = Vec::new();
-        for endpoint in &*endpoints {
-            match timeout(share, connection.node.dial(endpoint)).await {
-                Ok(Ok(channel)) => return Ok(channel),
-                Ok(Err(reason)) => reasons.push(reason),
-                Err(_) => reasons.push(format!("{endpoint} did not answer within {share:?}")),
-            }
-        }
-        Err(reasons.join("; "))
-    };
-    // While the dial takes its time, deadlines of the calls that wait for it pass.
-    let tended = Tended { connection: &connection, timer: Timer::default() };
-    let result = tokio::select! {
-        result = reached => result,
-        () = tended => Err("the connection was given up".into()),
-    };
-    match result {
-        Ok(channel) => drive(connection, channel).await,
-        Err(text) => {
-            let error =
-                RemoteError::new(ErrorKind::Unreachable, Executed::No, format!("cannot reach the node: {text}"));
-            connection.locked(|session| session.handle_lost(error));
-            connection.ended();
-            connection.gone();
-        }
-    }
+/// Moves the bytes of a connection that a peer made until it is over.
+pub(super) async fn drive(connection: Arc<Connection>, channel: Channel) {
+    let driver = run(&connection, Driver::new(connection.clone(), channel, None)).await;
+    finish(&connection, driver).await;
 }
 
-/// Moves the bytes of a connection until it is over.
-pub(super) async fn drive(connection: Arc<Connection>, channel: Channel) {
+/// Lets the session meet whoever is at the other end, until it is over or the session has to look elsewhere.
+pub(super) async fn run(connection: &Arc<Connection>, mut driver: Driver) -> Driver {
     connection.locked(|session| session.start(now()));
-    let mut driver = Driver::new(connection.clone(), channel);
     // The program's authorizer runs on this task: what it does to itself must not leave a connection that nobody drives.
     let poll = |cx: &mut Context<'_>| catch_unwind(AssertUnwindSafe(|| driver.poll(cx)));
     let mut poll = poll;
-    std::future::poll_fn(|cx| poll(cx).unwrap_or(Poll::Ready(()))).await;
-    connection.locked(|session| session.goodbye(code::DONE, "the task of the connection panicked"));
+    let end = std::future::poll_fn(|cx| match poll(cx) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
+        Err(panic) => Poll::Ready(Err(panic)),
+    });
+    if end.await.is_err() {
+        connection.locked(|session| session.goodbye(code::DONE, "the task of the connection panicked"));
+    }
+    driver
+}
+
+/// Tells everybody that the session is over, the peer last.
+pub(super) async fn finish(connection: &Arc<Connection>, driver: Driver) {
     connection.ended();
     driver.farewell().await;
     connection.gone();
@@ -88,7 +68,7 @@ pub(super) async fn drive(connection: Arc<Connection>, channel: Channel) {
 
 /// The one timer of a connection.
 #[derive(Default)]
-struct Timer {
+pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     armed: Option<Instant>,
 }
@@ -96,7 +76,7 @@ struct Timer {
 impl Timer {
     /// Wakes the task at `due` at the latest; `Ready` when that has passed. A timer that is set to an earlier time is left
     /// alone: it fires, nothing is due, and it is set again.
-    fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = due else { return Poll::Pending };
         if self.armed.is_none_or(|armed| due < armed) {
             match &mut self.sleep {
@@ -112,30 +92,10 @@ impl Timer {
     }
 }
 
-/// Lets the session's time pass before there is a channel. Resolves when the session is over.
-struct Tended<'a> {
-    connection: &'a Arc<Connection>,
-    timer: Timer,
-}
-
-impl Future for Tended<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let due = self.connection.locked(|session| {
-                session.handle_timeout(now());
-                session.set_driver(cx.waker());
-                if session.closed().is_some() { Err(()) } else { Ok(session.poll_timeout()) }
-            });
-            let Ok(due) = due else { return Poll::Ready(()) };
-            ready!(self.timer.poll(due, cx));
-        }
-    }
-}
-
-struct Driver {
+pub(super) struct Driver {
     connection: Arc<Connection>,
+    /// Where the channel was dialled.
+    place: Option<Endpoint>,
     stream: Box<dyn Stream>,
     identity: crate::peer::Identity,
     address: String,
@@ -159,10 +119,11 @@ enum Flow {
 }
 
 impl Driver {
-    fn new(connection: Arc<Connection>, channel: Channel) -> Self {
+    pub(super) fn new(connection: Arc<Connection>, channel: Channel, place: Option<Endpoint>) -> Self {
         let Channel { stream, identity, address, .. } = channel;
         Self {
             connection,
+            place,
             stream,
             identity,
             address,
@@ -267,11 +228,11 @@ impl Driver {
     }
 
     /// Says whether the peer may stay.
-    fn opened(&self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) -> bool {
+    fn opened(&mut self, peer: Peer, endpoints: Vec<Endpoint>, lease: LeaseId) -> bool {
         tracing::debug!(node = %peer.node, identity = %peer.identity, address = peer.address, "connected");
         let access =
             if self.connection.is_accepted() { self.connection.node.authorizer.admit(&peer) } else { Access::Allow };
-        self.connection.opened(peer, endpoints, lease);
+        self.connection.opened(peer, endpoints, lease, self.place.take());
         let text = match access {
             Access::Allow => return true,
             Access::Deny(text) => text,
@@ -312,7 +273,7 @@ impl Driver {
             let over = self.connection.locked(|session| {
                 session.poll_transmit(batch, now());
                 session.set_driver(cx.waker());
-                session.closed().is_some()
+                session.is_over()
             });
             if over {
                 return Flow::Over;

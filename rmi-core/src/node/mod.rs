@@ -7,6 +7,7 @@
 mod accept;
 mod builder;
 mod connection;
+mod dial;
 mod driver;
 mod lost;
 mod promise;
@@ -34,6 +35,7 @@ use crate::id::{NodeId, ObjectId};
 use crate::interface::Interface;
 use crate::limits::Limits;
 use crate::object::{self, Hold, ObjectInfo, ObjectTable, Pin};
+use crate::peer::Peer;
 use crate::proto::{Settings, code};
 use crate::proxy::{AnyProxy, Proxy};
 use crate::reference::ObjectRef;
@@ -171,6 +173,13 @@ impl Node {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared().connections.len()
+    }
+
+    /// The peers of all connections that are open: who they are, what is proven about them, and which way leads there.
+    #[must_use]
+    pub fn peers(&self) -> Vec<Peer> {
+        let open = self.shared().connections.iter();
+        open.filter_map(|connection| connection.peer().map(|peer| Peer::clone(peer))).collect()
     }
 
     /// Makes an object reachable for whoever has the reference, until [`unexport`](Self::unexport). Objects that are sent
@@ -397,6 +406,11 @@ impl Shared {
     fn nowhere(self: &Arc<Self>) -> Arc<RemoteObject> {
         let reference = ObjectRef::new(self.id, ObjectId::random(), Vec::new(), Vec::new());
         self.route(Destination::of(&reference, Arc::default())).object(reference)
+    }
+
+    /// What a call over the endpoint's transport costs beside others; one that is not there comes last.
+    fn cost(&self, endpoint: &Endpoint) -> u8 {
+        self.transports.get(endpoint.scheme()).map_or(u8::MAX, |transport| transport.cost())
     }
 
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, String> {

@@ -18,7 +18,7 @@ use crate::limits;
 use crate::node::connection::{Connection, Dialler, deadline_of, lock};
 use crate::node::promise;
 use crate::node::remote::RemoteObject;
-use crate::node::{Shared, driver, jitter, now};
+use crate::node::{Shared, dial, jitter, now};
 use crate::reference::ObjectRef;
 
 /// Where a route leads: the node that must answer, if it is known, and the places to look for it.
@@ -62,6 +62,8 @@ struct State {
     /// The route that is taken when the connection that the references came over is gone. Held, or it would close what it
     /// has just dialled.
     instead: Option<Arc<Route>>,
+    /// Where the node answered last.
+    worked: Option<Endpoint>,
     failures: u32,
     /// No dial before this.
     not_before: Option<Instant>,
@@ -93,7 +95,14 @@ impl Route {
     }
 
     fn new(node: Arc<Shared>, destination: Destination, over: Option<Mutex<Weak<Connection>>>) -> Arc<Self> {
-        let state = State { connection: None, instead: None, failures: 0, not_before: None, retries: RETRIES_MAX };
+        let state = State {
+            connection: None,
+            instead: None,
+            worked: None,
+            failures: 0,
+            not_before: None,
+            retries: RETRIES_MAX,
+        };
         Arc::new(Self {
             node,
             destination,
@@ -136,10 +145,17 @@ impl Route {
             Some(Dialler { route: Arc::downgrade(self), destination: self.destination.clone() }),
         );
         state.connection = Some(connection.clone());
-        let dial = driver::dial(connection.clone(), self.destination.endpoints.clone(), state.not_before.take());
+        let dialling = dial::dial(connection.clone(), self.places(state.worked.as_ref()), state.not_before.take());
         let span = tracing::debug_span!("connection", id = connection.id, node = ?self.destination.node);
-        self.node.runtime.spawn(dial.instrument(span));
+        self.node.runtime.spawn(dialling.instrument(span));
         Ok(connection)
+    }
+
+    /// Where to look for the node: first where it answered last, then from the cheapest transport to the dearest.
+    fn places(&self, worked: Option<&Endpoint>) -> Vec<Endpoint> {
+        let mut places = self.destination.endpoints.to_vec();
+        places.sort_by_key(|place| (Some(place) != worked, self.node.cost(place)));
+        places
     }
 
     /// What stands for the object, made if there is none.
@@ -181,19 +197,23 @@ impl Route {
     /// A dial came to nothing.
     pub(super) fn missed(&self) {
         let mut state = lock(&self.state);
+        state.worked = None;
         state.failures = state.failures.saturating_add(1);
         state.not_before = Some(now() + jitter(pause_bound(state.failures)));
     }
 
     /// A node answered.
-    pub(super) fn reached(&self) {
+    pub(super) fn reached(&self, place: Option<&Endpoint>) {
         let mut state = lock(&self.state);
+        state.worked = place.cloned();
         (state.failures, state.not_before) = (0, None);
     }
 
     /// Takes the place of a route to the same place that has gone, with its connection.
     pub(super) fn adopt(&self, connection: &Arc<Connection>) {
-        lock(&self.state).connection.get_or_insert_with(|| connection.clone());
+        let mut state = lock(&self.state);
+        state.worked = connection.place().cloned();
+        state.connection.get_or_insert_with(|| connection.clone());
     }
 
     /// The references of this route lead over another connection from here on.

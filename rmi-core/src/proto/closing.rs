@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::proto::asked::{EntryState, Sent};
+use crate::proto::outbox::Outbox;
 use crate::proto::session::{Closed, Phase, Session};
 use crate::wire::frame::{Frame, Lane, cut};
 
@@ -11,6 +12,27 @@ use crate::wire::frame::{Frame, Lane, cut};
 const GOODBYE_TEXT_MAX: usize = 1024;
 
 impl Session {
+    /// Whether there are other places to look for the node, should this one not lead there.
+    pub(crate) fn set_alternatives(&mut self, alternatives: bool) {
+        self.alternatives = alternatives;
+    }
+
+    /// Makes a session whose handshake failed as good as new, and says why it failed. Its calls have waited.
+    pub(crate) fn begin_again(&mut self) -> Option<RemoteError> {
+        let limits = &self.settings.limits;
+        let until = self.clock + limits.dial_timeout + limits.handshake_timeout;
+        match std::mem::replace(&mut self.phase, Phase::Opening { until }) {
+            Phase::Astray(error) => {
+                self.outbox = Outbox::default();
+                Some(error)
+            }
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
     /// Accepts no further calls, and says so with the number of the last one accepted.
     pub(crate) fn go_away(&mut self) {
         if !self.going_away && matches!(self.phase, Phase::Open) {
@@ -22,6 +44,7 @@ impl Session {
 
     /// Says goodbye and closes. What was queued before still goes out.
     pub(crate) fn goodbye(&mut self, code: u16, text: &str) {
+        self.alternatives = false;
         let error = RemoteError::new(
             ErrorKind::Disconnected,
             Executed::Maybe,
@@ -47,6 +70,10 @@ impl Session {
     /// Ends the session; every caller learns whether its call can have run. Nothing beyond the offset `out` goes out.
     pub(super) fn close(&mut self, closed: Closed, out: u64, accepted: Option<u64>) {
         if matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        if self.alternatives && matches!(self.phase, Phase::Opening { .. } | Phase::Astray(_)) {
+            self.phase = Phase::Astray(closed.error);
             return;
         }
         self.fail_calls(&closed.error, out, accepted);

@@ -51,7 +51,7 @@ impl Session {
     pub(crate) fn handle_bytes(&mut self, input: &mut BytesMut, now: Instant, events: &mut Vec<Event>) {
         self.liveness.received(now);
         self.clock = now;
-        while !matches!(self.phase, Phase::Closed(_)) {
+        while !self.is_over() {
             let limit = frame_limit(&self.phase, &self.settings.limits);
             let result = match frame::split(input, limit) {
                 Ok(None) => return,

@@ -74,6 +74,8 @@ pub(super) enum Phase {
         until: Instant,
     },
     Open,
+    /// Whoever answered is not the node that was looked for, and there are other places to look.
+    Astray(RemoteError),
     Closed(Closed),
 }
 
@@ -82,6 +84,8 @@ pub(crate) struct Session {
     pub(super) settings: Settings,
     /// The node that must answer, when we dialled one that we know.
     pub(super) expected: Option<NodeId>,
+    /// Whether the node can be looked for elsewhere: then a handshake that fails is not the end.
+    pub(super) alternatives: bool,
     /// The node that answered.
     node: Option<NodeId>,
     pub(super) phase: Phase,
@@ -135,6 +139,7 @@ impl Session {
             after: After::default(),
             node: None,
             expected,
+            alternatives: false,
             settings,
         }
     }
@@ -471,6 +476,7 @@ impl Session {
                 let alive = self.liveness.next(self.patience());
                 self.holding.next(self.liveness.last_received()).map_or(alive, |lease| lease.min(alive))
             }
+            Phase::Astray(_) => return due,
             Phase::Closed(_) => return None,
         };
         Some(due.map_or(own, |due| due.min(own)))
@@ -504,6 +510,11 @@ impl Session {
             Phase::Closed(closed) => Some(closed),
             _ => None,
         }
+    }
+
+    /// Whether nothing more goes in or out on this channel.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_) | Phase::Astray(_))
     }
 
     /// Whether new calls can be made on it: not closed, and the peer is not going away.

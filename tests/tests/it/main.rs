@@ -1,4 +1,5 @@
 //! What holds across the packages.
+mod choice;
 mod collection;
 mod conformance;
 mod hostile;

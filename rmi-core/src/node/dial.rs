@@ -1,0 +1,97 @@
+//! Looking for a node: the places where it may be, one after the other, while calls wait for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use crate::endpoint::Endpoint;
+use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::node::connection::Connection;
+use crate::node::driver::{self, Driver, Timer};
+use crate::node::now;
+use crate::proto::Session;
+use crate::transport::Channel;
+
+/// Dials the endpoints in their order until the node answers at one, and drives the channel to it.
+pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, not_before: Option<Instant>) {
+    if let Some(until) = not_before {
+        let _ = tended(&connection, connection.node.sleep_until(until)).await;
+    }
+    let whole = connection.node.settings.limits.dial_timeout;
+    let share = whole / u32::try_from(endpoints.len()).unwrap_or(1).max(1);
+    connection.locked(|session| session.set_alternatives(endpoints.len() > 1));
+    let mut failures = Vec::new();
+    for endpoint in endpoints {
+        let channel = match tended(&connection, reach(&connection, &endpoint, share)).await {
+            Some(Ok(channel)) => channel,
+            Some(Err(error)) => {
+                failures.push(error);
+                continue;
+            }
+            None => break,
+        };
+        let driver = driver::run(&connection, Driver::new(connection.clone(), channel, Some(endpoint))).await;
+        match connection.locked(Session::begin_again) {
+            Some(error) => failures.push(error),
+            None => return driver::finish(&connection, driver).await,
+        }
+    }
+    connection.locked(|session| {
+        session.set_alternatives(false);
+        session.handle_lost(unreachable(&failures));
+    });
+    connection.ended();
+    connection.gone();
+}
+
+async fn reach(connection: &Connection, endpoint: &Endpoint, within: Duration) -> Result<Channel, RemoteError> {
+    let failed = |text| Err(RemoteError::new(ErrorKind::Unreachable, Executed::No, text));
+    match timeout(within, connection.node.dial(endpoint)).await {
+        Ok(Ok(channel)) => Ok(Channel { address: endpoint.to_string(), ..channel }),
+        Ok(Err(reason)) => failed(reason),
+        Err(_) => failed(format!("{endpoint} did not answer within {within:?}")),
+    }
+}
+
+/// Why the node was found nowhere. It is gone only if another answers at every place.
+fn unreachable(failures: &[RemoteError]) -> RemoteError {
+    let gone = !failures.is_empty() && failures.iter().all(|error| error.kind() == ErrorKind::Gone);
+    let kind = if gone { ErrorKind::Gone } else { ErrorKind::Unreachable };
+    let reasons: Vec<&str> = failures.iter().map(RemoteError::message).collect();
+    RemoteError::new(kind, Executed::No, format!("cannot reach the node: {}", reasons.join("; ")))
+}
+
+/// What `work` comes to, while deadlines of the calls that wait for it pass; `None` when nobody waits any more.
+async fn tended<T>(connection: &Arc<Connection>, work: impl Future<Output = T>) -> Option<T> {
+    let tended = Tended { connection, timer: Timer::default() };
+    tokio::select! {
+        result = work => Some(result),
+        () = tended => None,
+    }
+}
+
+/// Lets the session's time pass before there is a channel. Resolves when the session is over.
+struct Tended<'a> {
+    connection: &'a Arc<Connection>,
+    timer: Timer,
+}
+
+impl Future for Tended<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let due = self.connection.locked(|session| {
+                session.handle_timeout(now());
+                session.set_driver(cx.waker());
+                if session.is_over() { Err(()) } else { Ok(session.poll_timeout()) }
+            });
+            let Ok(due) = due else { return Poll::Ready(()) };
+            ready!(self.timer.poll(due, cx));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Which of a node's endpoints is taken.
+
+use std::sync::Arc;
+
+use rmi_core::transport::Tcp;
+use rmi_core::{Endpoint, ErrorKind, Executed, Identity, Node, NodeBuilder, ObjectRef, Proxy};
+use rmi_tests::{Echo, Faulty, Plan, Repeater};
+
+/// A node with an object at a TCP and a Unix socket, the dearer one first.
+struct Host {
+    node: Node,
+    reference: ObjectRef,
+    directory: tempfile::TempDir,
+}
+
+async fn host() -> Host {
+    let directory = tempfile::tempdir().unwrap();
+    let unix = format!("unix:{}/s", directory.path().display());
+    let node = Node::builder().listen("tcp://127.0.0.1:0").listen(&unix).start().await.unwrap();
+    let reference = node.export(&Proxy::<dyn Echo>::new(Repeater)).unwrap();
+    Host { node, reference, directory }
+}
+
+async fn caller(build: impl FnOnce(NodeBuilder) -> NodeBuilder) -> Node {
+    build(Node::builder()).start().await.unwrap()
+}
+
+/// Calls the object and says which way the call took.
+async fn way(caller: &Node, reference: &ObjectRef) -> String {
+    let echo: Proxy<dyn Echo> = caller.proxy(reference).unwrap();
+    assert_eq!(echo.echo("x").await.unwrap(), "x");
+    let peers = caller.peers();
+    assert_eq!(peers.len(), 1, "{peers:?}");
+    peers[0].address.clone()
+}
+
+#[tokio::test]
+async fn the_cheapest_endpoint_is_taken_whatever_the_order_in_the_reference() {
+    let host = host().await;
+    let caller = caller(|builder| builder).await;
+    assert_eq!(way(&caller, &host.reference).await, host.reference.endpoints[1].as_str());
+    assert!(matches!(caller.peers()[0].identity, Identity::Process { .. }));
+}
+
+#[tokio::test]
+async fn the_next_cheapest_is_taken_when_nobody_answers_at_the_cheapest() {
+    let host = host().await;
+    std::fs::remove_file(host.directory.path().join("s")).unwrap();
+    let caller = caller(|builder| builder).await;
+    assert_eq!(way(&caller, &host.reference).await, host.reference.endpoints[0].as_str());
+}
+
+#[tokio::test]
+async fn another_node_at_the_cheapest_endpoint_does_not_hide_the_right_one_at_the_next() {
+    let (host, other) = (host().await, host().await);
+    let mut reference = host.reference.clone();
+    reference.endpoints = vec![host.reference.endpoints[0].clone(), other.reference.endpoints[1].clone()].into();
+    let caller = caller(|builder| builder).await;
+    assert_eq!(way(&caller, &reference).await, reference.endpoints[0].as_str());
+    assert_eq!(other.node.connections(), 0);
+}
+
+#[tokio::test]
+async fn somebody_who_does_not_speak_the_protocol_at_the_cheapest_endpoint_does_not_hide_the_next() {
+    let host = host().await;
+    let place = host.directory.path().join("noise");
+    let listener = tokio::net::UnixListener::bind(&place).unwrap();
+    let noise = tokio::spawn(async move {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut peer, b"220 mail.example ESMTP\r\n").await.unwrap();
+    });
+    let mut reference = host.reference.clone();
+    let noisy: Endpoint = format!("unix:{}", place.display()).parse().unwrap();
+    reference.endpoints = vec![noisy, host.reference.endpoints[0].clone()].into();
+    let caller = caller(|builder| builder).await;
+    assert_eq!(way(&caller, &reference).await, reference.endpoints[1].as_str());
+    noise.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_is_gone_only_when_others_answer_at_all_its_endpoints() {
+    let (host, other, third) = (host().await, host().await, host().await);
+    let caller = caller(|builder| builder).await;
+    let failure = async |endpoints: [&Endpoint; 2]| {
+        let mut reference = host.reference.clone();
+        reference.endpoints = endpoints.map(Clone::clone).into();
+        let error = caller.proxy::<dyn Echo>(&reference).unwrap().echo("x").await.unwrap_err();
+        assert_eq!(error.executed(), Executed::No);
+        (error.kind(), error.message().to_owned())
+    };
+    let [first, second] = [&other, &third].map(|node| &node.reference.endpoints[0]);
+    let (kind, text) = failure([first, second]).await;
+    assert_eq!(kind, ErrorKind::Gone);
+    assert!(text.contains(&other.node.id().to_string()) && text.contains(&third.node.id().to_string()), "{text}");
+    let nobody = "tcp://127.0.0.1:1".parse().unwrap();
+    let (kind, text) = failure([first, &nobody]).await;
+    assert_eq!(kind, ErrorKind::Unreachable);
+    assert!(text.contains("127.0.0.1:1: Connection refused"), "{text}");
+}
+
+#[tokio::test]
+async fn what_worked_last_is_tried_first() {
+    let host = host().await;
+    let path = host.directory.path().join("s");
+    let aside = host.directory.path().join("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    // The connection over TCP breaks after its first megabyte.
+    let plan = Arc::new(Plan::new(1).cut_after_written(1_000_000..=1_000_000));
+    let tcp = Arc::new(Faulty::new(Arc::new(Tcp), plan));
+    let caller = caller(|builder| builder.transport(tcp)).await;
+    let tcp = host.reference.endpoints[0].as_str();
+    // The memory lives as long as a proxy.
+    let echo: Proxy<dyn Echo> = caller.proxy(&host.reference).unwrap();
+    assert_eq!(way(&caller, &host.reference).await, tcp);
+    std::fs::rename(&aside, &path).unwrap();
+    let connection = caller.peers()[0].connection;
+    let large = "x".repeat(300_000);
+    while caller.peers().first().is_none_or(|peer| peer.connection == connection) {
+        let _: Result<String, _> = echo.echo(&large).await;
+    }
+    assert_eq!(caller.peers()[0].address, tcp);
+}
