@@ -3,6 +3,7 @@
 
 mod delay;
 mod echo;
+mod exercise;
 mod factory;
 mod faults;
 pub mod model;
@@ -10,12 +11,15 @@ mod namespace;
 mod network;
 mod random;
 mod shapes;
+mod way;
 
 pub use delay::Delay;
 pub use echo::{Echo, Repeater};
+pub use exercise::{Exercise, Gymnast};
 pub use factory::{Factory, Product, Workshop};
 pub use faults::{Faulty, Plan};
 pub use namespace::Namespace;
 pub use network::{Cut, Network};
 pub use random::Random;
 pub use shapes::{Coloured, Shape};
+pub use way::Way;

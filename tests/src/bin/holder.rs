@@ -2,8 +2,8 @@
 //!
 //! `holder REFERENCE COUNT`
 
-use rmi_core::{Node, ObjectRef, Proxy};
-use rmi_tests::{Factory, Product};
+use rmi_core::{ObjectRef, Proxy};
+use rmi_tests::{Factory, Product, Way};
 use tokio::io::AsyncReadExt;
 
 /// What is asked for at once.
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: holder REFERENCE COUNT".into());
     };
     let (reference, mut left): (ObjectRef, u32) = (reference.parse()?, count.parse()?);
-    let node = Node::builder().start().await?;
+    let node = Way::from_environment().caller().start().await?;
     let factory: Proxy<dyn Factory> = node.proxy(&reference)?;
     let mut held: Vec<Proxy<dyn Product>> = Vec::new();
     while left > 0 {

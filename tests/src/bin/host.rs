@@ -1,14 +1,18 @@
-//! A host in a process of its own, for tests that measure or attack one: prints its object's reference and ends with its
-//! input.
+//! A host in a process of its own, for tests that measure, attack or kill one: prints its object's reference and ends with
+//! its input. `host exercise` has an object with more to do.
 
-use rmi_core::{Node, Proxy};
-use rmi_tests::{Echo, Repeater};
+use rmi_core::Proxy;
+use rmi_tests::{Echo, Exercise, Gymnast, Repeater, Way};
 use tokio::io::AsyncReadExt;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let node = Node::builder().listen("tcp://127.0.0.1:0").start().await?;
-    println!("{}", node.export(&Proxy::<dyn Echo>::new(Repeater))?);
+    let node = Way::from_environment().host().start().await?;
+    let reference = match std::env::args().nth(1).as_deref() {
+        Some("exercise") => node.export(&Proxy::<dyn Exercise>::new(Gymnast::default()))?,
+        _ => node.export(&Proxy::<dyn Echo>::new(Repeater))?,
+    };
+    println!("{reference}");
     let mut rest = Vec::new();
     tokio::io::stdin().read_to_end(&mut rest).await?;
     node.shutdown().await;

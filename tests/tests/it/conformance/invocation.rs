@@ -116,9 +116,9 @@ impl Derived for Both {
 }
 
 async fn exported<T: ?Sized + Interface>(proxy: Proxy<T>) -> (Node, Node, ObjectRef) {
-    let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let host = super::WAY.host().start().await.unwrap();
     let reference = host.export(&proxy).unwrap();
-    (host, Node::builder().start().await.unwrap(), reference)
+    (host, super::WAY.caller().start().await.unwrap(), reference)
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rmi_core::{
-    AnyProxy, Call, Descriptor, Dispatch, Dispatched, ErrorKind, Executed, Incoming, Interface, Node, Outcome, Proxy,
+    AnyProxy, Call, Descriptor, Dispatch, Dispatched, ErrorKind, Executed, Incoming, Interface, Outcome, Proxy,
     RemoteError, Target,
 };
 
@@ -91,7 +91,7 @@ impl Dispatch for Wrapper {
 
 #[tokio::test]
 async fn a_membrane_wraps_what_crosses_it_unwraps_what_returns_and_is_cut_at_once() {
-    let start = || Node::builder().listen("tcp://127.0.0.1:0").start();
+    let start = || super::WAY.host().start();
     let (inside, between, outside) = (start().await.unwrap(), start().await.unwrap(), start().await.unwrap());
     let hidden = guide();
     let behind: Proxy<dyn Guide> = between.proxy(&inside.export(&hidden).unwrap()).unwrap();

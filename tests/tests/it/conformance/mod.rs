@@ -17,3 +17,11 @@ mod security;
 mod shelf;
 mod shutdown;
 mod threads;
+mod transports;
+
+use std::sync::LazyLock;
+
+use rmi_tests::Way;
+
+/// The transport that the behaviours are tried over, where a test does not need one of its own.
+static WAY: LazyLock<Way> = LazyLock::new(Way::from_environment);

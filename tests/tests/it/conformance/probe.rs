@@ -227,8 +227,8 @@ pub(super) async fn setting() -> Setting {
 
 /// A setting whose host is built with more than the defaults.
 pub(super) async fn setting_with(host: impl FnOnce(rmi_core::NodeBuilder) -> rmi_core::NodeBuilder) -> Setting {
-    let host = host(Node::builder().listen("tcp://127.0.0.1:0")).start().await.unwrap();
-    let caller = Node::builder().start().await.unwrap();
+    let host = host(super::WAY.host()).start().await.unwrap();
+    let caller = super::WAY.caller().start().await.unwrap();
     let servant = Arc::new(Servant::default());
     let reference = host.export(&Proxy::<dyn Probe>::from_arc(servant.clone())).unwrap();
     let probe = caller.proxy(&reference).unwrap();

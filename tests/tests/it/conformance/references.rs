@@ -325,7 +325,7 @@ async fn a_reference_that_was_revoked_fails_for_everybody_and_no_other_does() {
 #[tokio::test]
 async fn a_name_leads_to_where_its_object_has_moved_and_an_old_reference_nowhere() {
     let running = Running::start(&["tcp://127.0.0.1:0".parse().unwrap()], Memory).await.unwrap();
-    let start = || Node::builder().listen("tcp://127.0.0.1:0").start();
+    let start = || super::WAY.host().start();
     let (first, second, caller) = (start().await.unwrap(), start().await.unwrap(), start().await.unwrap());
     let names = |node| Registry::connect(node, &running.endpoints()[0]);
     let (at_first, at_second) = (names(&first).await.unwrap(), names(&second).await.unwrap());

@@ -2,9 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use rmi_core::{Access, Authorizer, Bytes, ErrorKind, Executed, Limits, Node, ObjectId, Peer, Proxy, Request};
+use rmi_core::{Access, Authorizer, Bytes, ErrorKind, Executed, Limits, ObjectId, Peer, Proxy, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::probe::{Probe, setting, setting_with};
 use crate::hostile::hello;
@@ -32,7 +31,7 @@ async fn the_connection_beyond_the_limit_is_refused_and_the_others_stay() {
     limits.connections_max = 1;
     let setting = setting_with(|builder| builder.limits(limits)).await;
     setting.probe.nothing().await.unwrap();
-    let second = Node::builder().start().await.unwrap();
+    let second = super::WAY.caller().start().await.unwrap();
     let error = second.proxy::<dyn Probe>(&setting.reference).unwrap().nothing().await.unwrap_err().remote();
     assert_eq!(error.executed(), Executed::No);
     assert!(error.message().contains("1 connections, which is the limit"), "{error}");
@@ -60,7 +59,7 @@ struct Gate;
 
 impl Authorizer for Gate {
     fn admit(&self, peer: &Peer) -> Access {
-        assert!(peer.address.starts_with("tcp://127.0.0.1:"));
+        assert!(!peer.address.is_empty());
         Access::Deny("closed on Sundays".into())
     }
 }
@@ -103,7 +102,7 @@ async fn a_call_can_be_denied_or_answered_as_if_there_were_nothing() {
 #[tokio::test]
 async fn a_hello_of_another_version_is_refused_and_nothing_after_it_is_read() {
     let setting = setting().await;
-    let mut stream = TcpStream::connect(setting.host.endpoints()[0].address()).await.unwrap();
+    let mut stream = super::WAY.transport().dial(&setting.host.endpoints()[0]).await.unwrap().stream;
     let mut greeting = hello();
     greeting[9..13].copy_from_slice(&[9, 0, 9, 0]);
     stream.write_all(&greeting).await.unwrap();

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rmi_core::{ErrorKind, Executed, Node, NodeError, Proxy};
+use rmi_core::{ErrorKind, Executed, NodeError, Proxy};
 
+use super::WAY;
 use super::connections::until_no_connections;
 use super::probe::{Probe, own_probe, setting, setting_with};
 
@@ -57,14 +58,14 @@ async fn a_panic_in_a_disconnect_listener_is_contained() {
 
 #[tokio::test]
 async fn a_place_in_use_is_an_error_at_once_and_free_again_later() {
-    let first = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let first = WAY.host().start().await.unwrap();
     let place = first.endpoints()[0].clone();
-    let error = Node::builder().listen(&place).start().await.unwrap_err();
+    let error = WAY.caller().listen(&place).start().await.unwrap_err();
     assert!(matches!(error, NodeError::Transport(_)), "{error}");
     assert_eq!(error.to_string(), format!("{place}: the endpoint is in use"));
     first.shutdown().await;
     let begun = Instant::now();
-    while Node::builder().listen(&place).start().await.is_err() {
+    while WAY.caller().listen(&place).start().await.is_err() {
         assert!(begun.elapsed() < Duration::from_secs(5));
         tokio::task::yield_now().await;
     }

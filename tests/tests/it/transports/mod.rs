@@ -1,14 +1,16 @@
 //! The contract of `rmi_core::transport`, one test a rule, over every transport.
 
+mod session;
 mod simulated;
 mod sockets;
+mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rmi_core::transport::{Channel, Listener, Transport, TransportError};
 use rmi_core::{Endpoint, Identity};
-use rmi_tests::Random;
+use rmi_tests::{Random, Way};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -171,32 +173,63 @@ async fn c12_two_listeners_cannot_have_one_endpoint(subject: Subject) {
     assert!(matches!(second, Err(TransportError::InUse(_))), "{:?}", second.err());
 }
 
+/// A row of the suite is a transport: its tests of the contract, then those of sessions between nodes of this process
+/// (`calls`) and with processes that are killed (`kills`).
 macro_rules! suite {
-    ($($transport:ident: $make:expr;)*) => {
+    ($($transport:ident: $make:expr $(, $sessions:ident)*;)*) => {
         $(mod $transport {
             use super::*;
 
-            suite!(@tests $make;
+            suite!(@contract $transport $make;
                 c1_bytes_arrive_in_order_and_unchanged c2_both_sides_can_write_at_once c3_dialling_nobody_fails_soon
                 c4_what_was_written_before_a_drop_arrives_then_the_end c5_a_side_that_stopped_writing_can_read
                 c6_a_reader_that_does_not_read_makes_the_writer_wait c7_the_endpoint_of_a_listener_can_be_dialled
                 c8_dropping_accept_loses_no_channel c9_a_dropped_listener_frees_its_endpoint
                 c10_channels_are_independent c11_the_identity_is_what_is_proven
                 c12_two_listeners_cannot_have_one_endpoint);
+            $(suite!(@$sessions $transport);)*
+            pub(super) const TESTS: usize = CONTRACT $(+ suite!(@count $sessions))*;
         })*
+
+        /// How many tests the suite has.
+        const TESTS: usize = 0 $(+ $transport::TESTS)*;
     };
-    (@tests $make:expr; $($rule:ident)*) => {
+    (@contract $transport:ident $make:expr; $($rule:ident)*) => {
         $(#[tokio::test]
         async fn $rule() {
-            super::$rule($make).await;
+            table::fill(stringify!($transport), stringify!($rule), super::$rule($make)).await;
         })*
+        const CONTRACT: usize = [$(stringify!($rule)),*].len();
+    };
+    (@calls $transport:ident) => {
+        suite!(@session CALLS $transport;
+            s1_calls_and_callbacks_go_both_ways_over_one_connection s2_bodies_of_64_mib_arrive_whole_both_ways
+            s3_many_calls_at_once_find_their_own_answers s4_a_stream_arrives_in_order_and_waits_for_its_reader
+            s5_a_dropped_call_is_cancelled_at_the_servant s6_a_host_that_shuts_down_finishes_what_it_accepted
+            s7_a_peer_that_breaks_off_in_the_middle_of_a_frame_harms_nobody
+            s8_a_peer_that_does_not_read_is_given_up_and_the_others_are_served);
+    };
+    (@kills $transport:ident) => {
+        suite!(@session KILLS $transport;
+            s9_the_calls_to_a_host_that_is_killed_end_and_may_have_run s10_what_a_caller_held_that_is_killed_is_dropped);
+    };
+    (@count calls) => { CALLS };
+    (@count kills) => { KILLS };
+    (@session $count:ident $transport:ident; $($behaviour:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $behaviour() {
+            let directory = tempfile::tempdir().unwrap();
+            let way = Way::new(stringify!($transport), directory.path());
+            table::fill(stringify!($transport), stringify!($behaviour), session::$behaviour(way)).await;
+        })*
+        const $count: usize = [$(stringify!($behaviour)),*].len();
     };
 }
 
 suite! {
-    tcp: sockets::tcp();
-    unix: sockets::unix();
-    mem: sockets::memory();
+    tcp: sockets::tcp(), calls, kills;
+    unix: sockets::unix(), calls, kills;
+    mem: sockets::memory(), calls;
     pieces: sockets::pieces();
     sim: simulated::subject();
 }

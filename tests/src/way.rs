@@ -1,0 +1,99 @@
+//! The transport that a test runs over, the same in every process that takes part.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rmi_core::transport::{Memory, Transport};
+use rmi_core::{Node, NodeBuilder};
+
+/// The scheme of the transport, for processes that are started by a test.
+const SCHEME: &str = "RMI_TESTS_OVER";
+/// The directory for what the transport needs.
+const DIRECTORY: &str = "RMI_TESTS_DIRECTORY";
+
+/// A transport under test, with a directory for its places and keys.
+pub struct Way {
+    scheme: String,
+    directory: PathBuf,
+    places: AtomicU32,
+    /// Of channels inside this process there is one world.
+    memory: Arc<Memory>,
+}
+
+impl Way {
+    /// The transport of `scheme`. The directory stays the caller's.
+    #[must_use]
+    pub fn new(scheme: &str, directory: &Path) -> Self {
+        let memory = Arc::new(Memory::new());
+        Self { scheme: scheme.to_owned(), directory: directory.to_owned(), places: AtomicU32::new(0), memory }
+    }
+
+    /// The transport that the environment names: TCP if it names none.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let scheme = std::env::var(SCHEME).unwrap_or_else(|_| "tcp".into());
+        let directory = std::env::var_os(DIRECTORY).map_or_else(std::env::temp_dir, PathBuf::from);
+        Self::new(&scheme, &directory)
+    }
+
+    /// The environment in which another process finds the same transport.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, String); 2] {
+        [(SCHEME, self.scheme.clone()), (DIRECTORY, self.directory.display().to_string())]
+    }
+
+    /// The scheme.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// A place to listen that nothing else in this directory has.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let number = self.places.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", std::process::id());
+        match self.scheme.as_str() {
+            scheme @ "tcp" => format!("{scheme}://127.0.0.1:0"),
+            "mem" => format!("mem:{name}"),
+            scheme => format!("{scheme}:{}", self.directory.join(name).display()),
+        }
+    }
+
+    /// A node that listens, to be built further.
+    pub fn host(&self) -> NodeBuilder {
+        self.equip(Node::builder().listen(self.place()))
+    }
+
+    /// A node that only dials, to be built further.
+    pub fn caller(&self) -> NodeBuilder {
+        self.equip(Node::builder())
+    }
+
+    fn equip(&self, builder: NodeBuilder) -> NodeBuilder {
+        builder.transport(self.transport())
+    }
+
+    /// The transport itself.
+    ///
+    /// # Panics
+    /// The scheme is not known.
+    #[must_use]
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        match self.scheme.as_str() {
+            "mem" => self.memory.clone(),
+            scheme => {
+                let known = rmi_core::transport::defaults().into_iter().find(|one| one.scheme() == scheme);
+                known.unwrap_or_else(|| panic!("no transport {scheme:?}"))
+            }
+        }
+    }
+
+    /// How soon a process learns over this transport that another was killed, at the latest.
+    #[must_use]
+    pub fn notices_death_within(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+}
