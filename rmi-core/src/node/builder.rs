@@ -71,8 +71,8 @@ impl NodeBuilder {
         }
     }
 
-    /// Listens there: `tcp://127.0.0.1:0`, `unix:/run/bank.sock`. May be said several times; the order is the order of
-    /// preference in references. A node that listens nowhere can call, and be called back over its own connections.
+    /// Listens there: `tcp://127.0.0.1:0`, `unix:/run/bank.sock`. May be said several times: a caller takes the
+    /// endpoint with the cheapest transport that leads here. A node that listens nowhere can call, and be called back over its own connections.
     pub fn listen(mut self, endpoint: impl TryInto<Endpoint, Error: Into<EndpointError>>) -> Self {
         self.listen.push(endpoint.try_into().map_err(Into::into));
         self
