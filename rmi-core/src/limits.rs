@@ -95,6 +95,14 @@ pub const STREAM_BATCHES_UNDER_WAY: usize = 4;
 /// What a reference in a stream's items counts in a window: about as much as most take in memory.
 pub const STREAM_REFERENCE_BYTES: u64 = 1024;
 
+/// The handshakes that a listener of TLS or QUIC has under way; with one more the oldest is ended. Keeps strangers that say
+/// nothing from using up the process's descriptors.
+pub const LISTENER_HANDSHAKES_MAX: usize = 1024;
+/// The time that such a handshake may take.
+pub const LISTENER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long what was written to a dropped TLS or QUIC channel may take to leave: as long as a peer may leave our bytes unread.
+pub const LINGER: Duration = Duration::from_secs(10);
+
 /// The bounds that a node may set for itself. [`Limits::default`] states each default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

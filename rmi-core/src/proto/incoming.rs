@@ -25,6 +25,8 @@ enum Violation {
     Place(#[from] super::answering::PlaceError),
     #[error(transparent)]
     Promise(#[from] PromiseError),
+    #[error("it speaks TLS, and this is a connection without; dial and listen on tls://")]
+    Tls,
     #[error("{0} before the hello")]
     BeforeHello(&'static str),
     #[error("a second hello")]
@@ -56,6 +58,7 @@ impl Session {
             let result = match frame::split(input, limit) {
                 Ok(None) => return,
                 Ok(Some(bytes)) => Frame::decode(bytes).map_err(Violation::from),
+                Err(_) if matches!(self.phase, Phase::Opening { .. }) && is_tls(input) => Err(Violation::Tls),
                 Err(error) => Err(error.into()),
             };
             if let Err(violation) = result.and_then(|frame| self.handle_frame(frame, now, events)) {
@@ -332,6 +335,11 @@ fn frame_limit(phase: &Phase, limits: &Limits) -> usize {
         Phase::Opening { .. } => limits::HELLO_BYTES_MAX,
         _ => limits.frame_bytes_max,
     }
+}
+
+/// Whether what is too long for a hello is a handshake or an alert of TLS: the commonest mistake deserves its name.
+fn is_tls(input: &[u8]) -> bool {
+    matches!(input, [0x15 | 0x16, 3, 1..=4, ..])
 }
 
 /// What a control frame costs us: a claim is looked up and answered object by object.

@@ -18,8 +18,14 @@
 //! - **C11** `identity` holds what is proven about the peer, never what the peer says.
 //! - **C12** Two listeners cannot have one endpoint.
 
+#[cfg(feature = "tls")]
+mod handshakes;
+#[cfg(feature = "tls")]
+mod lingering;
 mod memory;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod unix;
 
 use std::io;
@@ -34,6 +40,8 @@ use crate::peer::Identity;
 
 pub use memory::Memory;
 pub use tcp::Tcp;
+#[cfg(feature = "tls")]
+pub use tls::{Credentials, CredentialsError, Tls};
 pub use unix::Unix;
 
 /// A two-way stream of bytes.
@@ -122,10 +130,30 @@ pub enum TransportError {
     InUse(Endpoint),
     /// A listener that strangers on the network could reach, and read along with, was not asked for by name.
     #[error(
-        "{0}: whoever is on the network could read and call; listen on a loopback address, or write {0}?plaintext to \
-         allow it"
+        "{0}: whoever is on the network could read and call; listen on tls://{address} instead, or write {0}?plaintext \
+         to allow it (or listen on a loopback address)",
+        address = .0.address()
     )]
     Exposed(Endpoint),
+    /// Whoever answered could not prove to be who it should be.
+    #[error("{endpoint}: whoever answers cannot be trusted: {reason}")]
+    Untrusted {
+        /// Where.
+        endpoint: Endpoint,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The other side does not let us in.
+    #[error("{endpoint}: refused by the other side: {reason}")]
+    Refused {
+        /// Where.
+        endpoint: Endpoint,
+        /// What it said.
+        reason: String,
+    },
+    /// Somebody listens there who does not speak TLS.
+    #[error("{0}: whoever answers does not speak TLS; a listener without it is dialled as tcp://{address}", address = .0.address())]
+    NotTls(Endpoint),
     /// The listener is over.
     #[error("{0}: the listener is over")]
     Over(Endpoint),
@@ -141,6 +169,11 @@ impl TransportError {
 
     fn address(endpoint: &Endpoint, reason: impl Into<String>) -> Self {
         Self::Address { endpoint: endpoint.clone(), reason: reason.into() }
+    }
+
+    #[cfg(feature = "tls")]
+    fn untrusted(endpoint: &Endpoint, reason: impl std::fmt::Display) -> Self {
+        Self::Untrusted { endpoint: endpoint.clone(), reason: reason.to_string() }
     }
 }
 

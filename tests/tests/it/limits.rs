@@ -55,6 +55,12 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("STREAM_BATCH_ITEMS", "streaming: a_reader_that_grants_much_and_takes_nothing_holds_few_batches"),
     ("STREAM_BATCHES_UNDER_WAY", "streaming: a_reader_that_grants_much_and_takes_nothing_holds_few_batches"),
     ("STREAM_REFERENCE_BYTES", "streaming: references_in_items_count_in_the_window"),
+    (
+        "LISTENER_HANDSHAKES_MAX",
+        "transport/handshakes: of_too_many_handshakes_the_oldest_gives_way_and_the_slow_hold_nobody_up",
+    ),
+    ("LISTENER_HANDSHAKE_TIMEOUT", "transport/handshakes: a_handshake_takes_no_longer_than_its_limit"),
+    ("LINGER", "transport/lingering: what_a_dropped_stream_could_not_write_in_time_is_given_up"),
     ("frame_bytes_max", "a_frame_is_bounded"),
     ("body_bytes_max", "announced_bodies_are_bounded"),
     ("window_bytes", "announced_bodies_are_bounded"),
