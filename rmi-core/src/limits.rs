@@ -100,6 +100,21 @@ pub const STREAM_REFERENCE_BYTES: u64 = 1024;
 pub const LISTENER_HANDSHAKES_MAX: usize = 1024;
 /// The time that such a handshake may take.
 pub const LISTENER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The handshakes of QUIC under way before a listener answers only who shows that it can be reached at the address it claims
+/// (Retry). Stops floods from forged addresses, at the price of a round trip.
+pub const QUIC_UNPROVEN_MAX: usize = 256;
+/// What the first packets of a QUIC connection may hold before it is taken. All listeners' together: 16 times as much.
+pub const QUIC_INCOMING_BYTES_MAX: u64 = 64 * 1024;
+/// The bytes of a QUIC stream that may have come and not been read.
+pub const QUIC_STREAM_WINDOW: u32 = 1 << 20;
+/// The bytes of a QUIC connection, all streams together, that may have come and not been read; and those that may have been
+/// written and not been acknowledged. The library's own default is without bound.
+pub const QUIC_WINDOW: u32 = 2 << 20;
+/// The silence after which a QUIC connection is over: longer than a session waits before it gives a silent peer up.
+pub const QUIC_IDLE: Duration = Duration::from_secs(60);
+/// The silence after which a QUIC connection says that it lives, as often as a session pings: address translations forget
+/// a quiet one after about 30 s.
+pub const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long what was written to a dropped TLS or QUIC channel may take to leave: as long as a peer may leave our bytes unread.
 pub const LINGER: Duration = Duration::from_secs(10);
 

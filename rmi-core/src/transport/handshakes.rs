@@ -52,8 +52,8 @@ impl Handshakes {
     }
 
     /// How many are under way.
-    #[cfg(test)]
-    fn under_way(&self) -> usize {
+    #[cfg(any(feature = "quic", test))]
+    pub(super) fn under_way(&self) -> usize {
         self.begun.iter().filter(|task| !task.is_finished()).count()
     }
 }

@@ -23,6 +23,8 @@ mod handshakes;
 #[cfg(feature = "tls")]
 mod lingering;
 mod memory;
+#[cfg(feature = "quic")]
+mod quic;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
@@ -39,6 +41,8 @@ use crate::endpoint::Endpoint;
 use crate::peer::Identity;
 
 pub use memory::Memory;
+#[cfg(feature = "quic")]
+pub use quic::Quic;
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::{Credentials, CredentialsError, Tls};

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::{WELCOME, verify};
+use super::{WELCOME, vouched_identity};
 use crate::endpoint::Endpoint;
 use crate::transport::handshakes::Handshakes;
 use crate::transport::{Channel, Listener, TransportError, pause_after};
@@ -60,7 +60,7 @@ async fn welcome(
     let io = |error| TransportError::io(&endpoint, error);
     let mut stream = acceptor.accept(super::socket(tcp).map_err(io)?).await.map_err(io)?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let identity = verify::vouched_identity(chain).map_err(|error| TransportError::untrusted(&endpoint, error))?;
+    let identity = vouched_identity(chain).map_err(|error| TransportError::untrusted(&endpoint, error))?;
     stream.write_all(&[WELCOME]).await.map_err(io)?;
     stream.flush().await.map_err(io)?;
     Ok(super::channel(stream.into(), identity, address))

@@ -12,9 +12,10 @@ use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsConnector, TlsStream};
 
+pub(in crate::transport) use credentials::host;
 pub use credentials::{Credentials, CredentialsError};
 use listener::Accepting;
-pub(in crate::transport) use verify::Verifier;
+pub(in crate::transport) use verify::{Verifier, explain_alert, vouched_identity};
 
 use crate::endpoint::Endpoint;
 use crate::transport::lingering::Lingering;
@@ -69,7 +70,7 @@ impl Transport for Tls {
         let tcp = socket(TcpStream::connect(endpoint.address()).await.map_err(io)?).map_err(io)?;
         let address = tcp.get_ref().peer_addr().map_err(io)?;
         // For whoever listens there under many names; nothing is proven by it.
-        let asked = ServerName::try_from(credentials::host(endpoint).to_owned());
+        let asked = ServerName::try_from(host(endpoint).to_owned());
         let asked = asked.unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
         let welcomed = async {
             let mut stream = TlsConnector::from(std::sync::Arc::new(config)).connect(asked, tcp).await?;
@@ -109,7 +110,7 @@ fn refused(endpoint: &Endpoint, verifier: &Verifier, error: io::Error) -> Transp
     }
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::AlertReceived(alert)) => {
-            TransportError::Refused { endpoint: endpoint.clone(), reason: verify::explain_alert(*alert) }
+            TransportError::Refused { endpoint: endpoint.clone(), reason: explain_alert(*alert) }
         }
         Some(rustls::Error::InvalidMessage(_)) => TransportError::NotTls(endpoint.clone()),
         Some(other) => TransportError::untrusted(endpoint, other),

@@ -244,5 +244,6 @@ suite! {
     mem: sockets::memory(), calls;
     pieces: sockets::pieces();
     tls: secure::TLS.subject();
+    quic: secure::QUIC.subject();
     sim: simulated::subject();
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use rmi_core::transport::{Credentials, Tls, Transport};
+use rmi_core::transport::{Credentials, Quic, Tls, Transport};
 use rmi_core::{
     Access, Authorizer, CallContext, Endpoint, ErrorKind, Executed, Identity, Node, ObjectRef, Peer, Proxy,
     RemoteError, remote,
@@ -20,6 +20,7 @@ pub(super) struct Kind {
 }
 
 pub(super) const TLS: Kind = Kind { scheme: "tls", make: |credentials| Arc::new(Tls::new(credentials)) };
+pub(super) const QUIC: Kind = Kind { scheme: "quic", make: |credentials| Arc::new(Quic::new(credentials)) };
 
 impl Kind {
     pub(super) fn subject(self) -> Subject {
@@ -221,7 +222,8 @@ macro_rules! each {
 }
 
 each! {
-    tls super::TLS; : {
+    tls super::TLS;
+    quic super::QUIC; : {
         a_host_of_another_authority_is_refused
         a_host_whose_certificate_has_expired_is_refused
         a_host_with_another_name_is_refused
