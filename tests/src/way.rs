@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rmi_core::transport::{Memory, Transport};
-use rmi_core::{Node, NodeBuilder};
+use rmi_core::transport::{Credentials, Memory, Quic, Tls, Transport};
+use rmi_core::{Limits, Node, NodeBuilder};
+
+use crate::Authority;
 
 /// The scheme of the transport, for processes that are started by a test.
 const SCHEME: &str = "RMI_TESTS_OVER";
@@ -27,6 +29,11 @@ impl Way {
     #[must_use]
     pub fn new(scheme: &str, directory: &Path) -> Self {
         let memory = Arc::new(Memory::new());
+        // Whoever makes the directory makes what is in it; the other processes find it.
+        if matches!(scheme, "tls" | "quic") && !directory.join("key.pem").exists() {
+            let authority = Authority::new();
+            authority.issue(&["bank", "127.0.0.1"], |_| ()).write(&authority, directory);
+        }
         Self { scheme: scheme.to_owned(), directory: directory.to_owned(), places: AtomicU32::new(0), memory }
     }
 
@@ -56,7 +63,7 @@ impl Way {
         let number = self.places.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", std::process::id());
         match self.scheme.as_str() {
-            scheme @ "tcp" => format!("{scheme}://127.0.0.1:0"),
+            scheme @ ("tcp" | "tls" | "quic") => format!("{scheme}://127.0.0.1:0"),
             "mem" => format!("mem:{name}"),
             scheme => format!("{scheme}:{}", self.directory.join(name).display()),
         }
@@ -73,7 +80,12 @@ impl Way {
     }
 
     fn equip(&self, builder: NodeBuilder) -> NodeBuilder {
-        builder.transport(self.transport())
+        let mut limits = Limits::default();
+        if self.scheme == "quic" {
+            // Nothing but its silence says that a peer was killed.
+            (limits.ping_after, limits.pong_timeout) = (Duration::from_secs(1), Duration::from_secs(1));
+        }
+        builder.limits(limits).transport(self.transport())
     }
 
     /// The transport itself.
@@ -84,6 +96,8 @@ impl Way {
     pub fn transport(&self) -> Arc<dyn Transport> {
         match self.scheme.as_str() {
             "mem" => self.memory.clone(),
+            "tls" => Arc::new(Tls::new(self.credentials())),
+            "quic" => Arc::new(Quic::new(self.credentials())),
             scheme => {
                 let known = rmi_core::transport::defaults().into_iter().find(|one| one.scheme() == scheme);
                 known.unwrap_or_else(|| panic!("no transport {scheme:?}"))
@@ -91,9 +105,13 @@ impl Way {
         }
     }
 
+    fn credentials(&self) -> Credentials {
+        Credentials::from_directory(&self.directory).expect("certificates in the directory")
+    }
+
     /// How soon a process learns over this transport that another was killed, at the latest.
     #[must_use]
     pub fn notices_death_within(&self) -> Duration {
-        Duration::from_secs(2)
+        if self.scheme == "quic" { Duration::from_secs(4) } else { Duration::from_secs(2) }
     }
 }

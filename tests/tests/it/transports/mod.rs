@@ -1,6 +1,5 @@
 //! The contract of `rmi_core::transport`, one test a rule, over every transport.
 
-mod certificates;
 mod over_tls;
 mod secure;
 mod session;
@@ -243,7 +242,7 @@ suite! {
     unix: sockets::unix(), calls, kills;
     mem: sockets::memory(), calls;
     pieces: sockets::pieces();
-    tls: secure::TLS.subject();
-    quic: secure::QUIC.subject();
+    tls: secure::TLS.subject(), calls, kills;
+    quic: secure::QUIC.subject(), calls, kills;
     sim: simulated::subject();
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rmi_core::transport::{Channel, Credentials, Listener, Tls, Transport, TransportError};
 use rmi_core::{Endpoint, ErrorKind, Executed, Node, Proxy};
-use rmi_tests::{Echo, Repeater};
+use rmi_tests::{Authority, Echo, Issued, Repeater};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Duration, timeout};
@@ -18,7 +18,6 @@ use tokio_rustls::rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCe
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::SOON;
-use super::certificates::{Authority, Issued};
 
 const HOST: &[&str] = &["bank", "127.0.0.1"];
 

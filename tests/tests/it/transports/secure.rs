@@ -7,10 +7,9 @@ use rmi_core::{
     Access, Authorizer, CallContext, Endpoint, ErrorKind, Executed, Identity, Node, ObjectRef, Peer, Proxy,
     RemoteError, remote,
 };
-use rmi_tests::{Echo, Repeater};
+use rmi_tests::{Authority, Echo, Repeater};
 
 use super::Subject;
-use super::certificates::Authority;
 
 /// A transport with certificates.
 #[derive(Clone, Copy)]

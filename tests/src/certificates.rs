@@ -1,5 +1,7 @@
 //! Certificates for the tests.
 
+use std::path::Path;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -7,16 +9,29 @@ use rcgen::{
 use rmi_core::transport::Credentials;
 
 /// An authority of nobody but the test.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+#[derive(Debug)]
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its private key, as PEM.
-pub(super) struct Issued {
-    pub(super) certificate: String,
-    pub(super) key: String,
+#[derive(Debug)]
+pub struct Issued {
+    /// The certificate.
+    pub certificate: String,
+    /// The private key.
+    pub key: String,
 }
 
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[allow(clippy::missing_panics_doc, reason = "a test that cannot make a certificate has failed")]
 impl Authority {
-    pub(super) fn new() -> Self {
+    /// An authority that nobody else has.
+    #[must_use]
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "an authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -24,12 +39,15 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub(super) fn pem(&self) -> String {
+    /// Its certificate.
+    #[must_use]
+    pub fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// A certificate for these names, changed a little.
-    pub(super) fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Issued {
+    #[must_use]
+    pub fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -40,19 +58,30 @@ impl Authority {
     }
 
     /// Credentials with a certificate for these names, of somebody who believes this authority.
-    pub(super) fn credentials(&self, names: &[&str]) -> Credentials {
+    #[must_use]
+    pub fn credentials(&self, names: &[&str]) -> Credentials {
         self.issue(names, |_| ()).believing(self)
     }
 
     /// Credentials whose certificate has expired.
-    pub(super) fn expired(&self, names: &[&str]) -> Credentials {
+    #[must_use]
+    pub fn expired(&self, names: &[&str]) -> Credentials {
         self.issue(names, |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)).believing(self)
     }
 }
 
+#[allow(clippy::missing_panics_doc, reason = "a test that cannot make a certificate has failed")]
 impl Issued {
+    /// Puts the files where [`Credentials::from_directory`] looks for them.
+    pub fn write(&self, authority: &Authority, directory: &Path) {
+        for (name, pem) in [("authority", &authority.pem()), ("certificate", &self.certificate), ("key", &self.key)] {
+            std::fs::write(directory.join(name).with_extension("pem"), pem).unwrap();
+        }
+    }
+
     /// Credentials of somebody who has this certificate and believes that authority.
-    pub(super) fn believing(&self, authority: &Authority) -> Credentials {
+    #[must_use]
+    pub fn believing(&self, authority: &Authority) -> Credentials {
         let (authority, certificate, key) = (authority.pem(), self.certificate.as_bytes(), self.key.as_bytes());
         Credentials::from_pem(authority.as_bytes(), certificate, key).unwrap()
     }
