@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod config;
+pub mod keys;
 pub mod leases;
 pub mod process;
 mod semaphores;

@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::keys::Keys;
 use crate::store::{Durable, Memory};
 use crate::{Running, config};
 use clap::Parser;
-use rmi_core::Endpoint;
+use rmi_core::{Endpoint, Node, NodeBuilder};
 use tokio::signal::unix::{SignalKind, signal};
 
 const EXAMPLES: &str = "Examples:
   rmi-registry                                        the default places and file
   rmi-registry --memory --listen tcp://127.0.0.1:0    nothing kept, a free port
   rmi-registry --listen unix:/run/app/names.sock --data /var/lib/app/names.redb
+  rmi-registry --listen tls://0.0.0.0:7000 --tls pki/bank    for who has a certificate; see `rmi cert`
 
 Programs find a registry that is elsewhere through RMI_REGISTRY=ENDPOINT.
 It ends on SIGTERM or SIGINT, after the calls it has accepted.";
@@ -33,6 +35,8 @@ pub struct Options {
     /// How long what a host had outlives it when it says no goodbye
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = config::seconds)]
     lease: Duration,
+    #[command(flatten)]
+    keys: Keys,
 }
 
 /// Serves until SIGTERM or SIGINT. Prints a line `listening on ENDPOINT` for each place.
@@ -43,12 +47,14 @@ pub async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     // Asked for before anything listens, so that no signal finds the default behaviour.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let endpoints = if options.listen.is_empty() { config::endpoints() } else { options.listen };
+    endpoints.iter().try_for_each(|endpoint| options.keys.check(endpoint))?;
+    let builder = options.keys.equip(endpoints.iter().fold(Node::builder(), NodeBuilder::listen))?;
     let running = if options.memory {
-        Running::start_with(&endpoints, Memory, options.lease).await?
+        Running::start_on(builder, Memory, options.lease).await?
     } else {
         let path = options.data.or_else(config::data);
         let path = path.ok_or("no state directory is known (HOME is not set); use --data or --memory")?;
-        let running = Running::start_with(&endpoints, Durable::open(&path)?, options.lease).await?;
+        let running = Running::start_on(builder, Durable::open(&path)?, options.lease).await?;
         tracing::info!(path = %path.display(), "bindings are kept");
         running
     };

@@ -8,7 +8,7 @@ use rmi_core::naming::{
     Binding, Claim, Lease, Name, Naming, NamingError, Page, Position, Prefix, Renewed, Tags, Token, Watch,
 };
 use rmi_core::sync::Semaphores;
-use rmi_core::{CallContext, Endpoint, Limits, Node, NodeError, ObjectId, ObjectRef, Proxy, remote};
+use rmi_core::{CallContext, Endpoint, Limits, Node, NodeBuilder, NodeError, ObjectId, ObjectRef, Proxy, remote};
 
 use crate::leases::{LEASE, LEASES_MAX, Leases};
 use crate::semaphores::Named;
@@ -57,6 +57,15 @@ impl Running {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_with(endpoints: &[Endpoint], store: impl Store, lease: Duration) -> Result<Self, StartError> {
+        Self::start_on(endpoints.iter().fold(Node::builder(), NodeBuilder::listen), store, lease).await
+    }
+
+    /// Like [`start_with`](Self::start_with), on a node that was set up otherwise: with places to listen, transports, an
+    /// authorizer. Its limits and what it does when a peer is gone are the registry's.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_on(builder: NodeBuilder, store: impl Store, lease: Duration) -> Result<Self, StartError> {
         let (leases, watchers) = (Arc::new(Leases::new(lease)), Arc::new(Watchers::default()));
         let writer = Writer::start(store, watchers.clone())?;
         writer.read(|state| watchers.begin(state.revision()));
@@ -66,8 +75,7 @@ impl Running {
         let known = leases.clone();
         let mut limits = Limits::default();
         limits.lease = lease;
-        let builder = endpoints.iter().fold(Node::builder().limits(limits), rmi_core::NodeBuilder::listen);
-        let builder = builder.on_disconnect(move |peer, clean| {
+        let builder = builder.limits(limits).on_disconnect(move |peer, clean| {
             let tokens = if clean { known.goodbye(peer.connection) } else { Vec::new() };
             if !tokens.is_empty() {
                 // The registry itself may be shutting down.

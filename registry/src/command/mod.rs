@@ -1,5 +1,7 @@
 //! The `rmi` command: what is in a registry, for people and for scripts.
 
+#[cfg(feature = "tls")]
+mod cert;
 mod failure;
 mod hold;
 mod output;
@@ -12,6 +14,7 @@ use clap_complete::Shell;
 use rmi_core::naming::Prefix;
 use rmi_core::{Endpoint, Node, ObjectRef, Registry};
 
+use crate::keys::Keys;
 pub use failure::Failure;
 use output::Output;
 
@@ -23,6 +26,7 @@ const EXAMPLES: &str = "Examples:
   rmi ping bank/main             the latency to the object's node, and which way leads there
   rmi lock backup -- pg_dump     run a command while nobody else has the lock
   rmi sem gpu --permits 4 -- train.sh    at most four at a time
+  rmi cert authority pki         a private authority, for tls:// and quic://
 
 Exit status: 0 done, 1 not found or failed, 2 wrong usage, 3 no registry answers. lock and sem return that of their
 command (128 and the signal if it was killed by one), or 124 not obtained in time, 125 lost while the command ran,
@@ -38,6 +42,8 @@ pub struct Options {
     /// Print one JSON object a line
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    keys: Keys,
     #[command(subcommand)]
     action: Action,
 }
@@ -92,6 +98,9 @@ enum Action {
     Lock(hold::Lock),
     /// Run a command while holding permits of a semaphore; without a command, print how many are available
     Sem(hold::Sem),
+    /// Make certificates for tls:// and quic://, for development
+    #[cfg(feature = "tls")]
+    Cert(cert::Cert),
     /// Print a script that completes this command in a shell
     Completions {
         /// The shell
@@ -114,9 +123,13 @@ pub async fn run(options: Options) -> Result<ExitCode, Failure> {
             let reference: ObjectRef = subject.parse().map_err(|error| Failure::usage(format!("{error}")))?;
             return output.reference(&reference).map(|()| ExitCode::SUCCESS);
         }
+        #[cfg(feature = "tls")]
+        Action::Cert(cert) => return cert.run(output).map(|()| ExitCode::SUCCESS),
         _ => {}
     }
-    let node = Node::builder().start().await.map_err(Failure::failed)?;
+    options.registry.iter().try_for_each(|endpoint| options.keys.check(endpoint)).map_err(Failure::usage)?;
+    let builder = options.keys.equip(Node::builder()).map_err(Failure::usage)?;
+    let node = builder.start().await.map_err(Failure::failed)?;
     let registry = match &options.registry {
         Some(endpoint) => Registry::connect(&node, endpoint).await?,
         None => Registry::find(&node).await?,
@@ -150,6 +163,8 @@ async fn look(action: Action, node: &Node, registry: &Registry, output: Output) 
             ping::object(node, registry, &name, via.as_deref(), count, output).await
         }
         Action::Ping { name: None, count, .. } => ping::registry(node, registry, count, output).await,
+        #[cfg(feature = "tls")]
+        Action::Cert(_) => Ok(()),
         Action::Completions { .. } | Action::Lock(_) | Action::Sem(_) => Ok(()),
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    fn line(self, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    pub(super) fn line(self, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let text = if self.json { value.to_string() } else { text() };
         let mut out = io::stdout().lock();
         let written = writeln!(out, "{text}").and_then(|()| out.flush());

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::naming::echo;
 use crate::process::Process;
 
-async fn rmi(endpoint: &str, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) async fn rmi(endpoint: &str, arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_rmi"))
         .args(arguments)
         .env("RMI_REGISTRY", endpoint)

@@ -1,5 +1,6 @@
 //! The registry through its public API, its processes and its command line.
 
+mod certificates;
 mod command;
 mod durability;
 mod groups;

@@ -20,8 +20,14 @@ impl Process {
 
     /// Like [`start`](Self::start), with leases of so many seconds.
     pub(crate) async fn start_with(data: &Path, listen: &str, lease: &str) -> Self {
+        Self::start_using(data, listen, &["--lease", lease]).await
+    }
+
+    /// Like [`start`](Self::start), with further arguments.
+    pub(crate) async fn start_using(data: &Path, listen: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rmi-registry"))
-            .args(["--lease", lease, "--listen", listen, "--data"])
+            .args(arguments)
+            .args(["--listen", listen, "--data"])
             .arg(data)
             .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
