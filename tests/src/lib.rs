@@ -1,6 +1,7 @@
 //! What the tests of several packages need: randomness that can be replayed, channels that fail or are slow, a simulated
 //! network and a network namespace, objects to call and to count, and random runs of objects that live across nodes.
 
+mod again;
 mod certificates;
 mod delay;
 mod echo;
@@ -14,6 +15,7 @@ mod random;
 mod shapes;
 mod way;
 
+pub use again::run_again_over;
 pub use certificates::{Authority, Issued};
 pub use delay::Delay;
 pub use echo::{Echo, Repeater};

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rmi_core::naming::{Balance, Name, NamingError};
-use rmi_core::{Endpoint, ErrorKind, Executed, Node, Proxy, Registry, RemoteError, remote};
+use rmi_core::{ErrorKind, Executed, Node, Proxy, Registry, RemoteError, remote};
 use rmi_registry::Running;
 use rmi_registry::store::{Durable, Memory};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::naming::{Echo, Other, echo};
+use crate::naming::{Echo, Other, echo, start_again};
+
+use crate::{LEASE, WAY};
 
 #[remote]
 pub(crate) trait Worker {
@@ -83,16 +85,12 @@ struct Setting {
     registry: Registry,
 }
 
-fn anywhere() -> Vec<Endpoint> {
-    vec!["tcp://127.0.0.1:0".parse().unwrap()]
-}
-
 async fn listening() -> Node {
-    Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap()
+    WAY.host().start().await.unwrap()
 }
 
 async fn setting() -> Setting {
-    setting_on(Running::start(&anywhere(), Memory).await.unwrap()).await
+    setting_on(Running::start_on(WAY.host(), Memory, LEASE).await.unwrap()).await
 }
 
 async fn setting_on(running: Running) -> Setting {
@@ -123,7 +121,7 @@ impl Setting {
 
 /// A proxy for an object of another node; the node that makes it is not needed for handing the reference on.
 async fn far(reference: &rmi_core::ObjectRef) -> Proxy<dyn Worker> {
-    Node::builder().start().await.unwrap().proxy(reference).unwrap()
+    WAY.caller().start().await.unwrap().proxy(reference).unwrap()
 }
 
 async fn work(group: &Proxy<dyn Worker>, times: usize) {
@@ -251,13 +249,13 @@ async fn a_member_that_leaves_gets_no_more_calls() {
 async fn a_group_outlives_a_restart_of_the_registry() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("names.redb");
-    let setting = setting_on(Running::start(&anywhere(), Durable::open(&data).unwrap()).await.unwrap()).await;
+    let setting = setting_on(Running::start_on(WAY.host(), Durable::open(&data).unwrap(), LEASE).await.unwrap()).await;
     let first = setting.members(1).await;
     let group = setting.group(Balance::RoundRobin).await;
     let endpoint = setting.running.endpoints()[0].clone();
     setting.running.shutdown().await;
     work(&group, 5).await;
-    let running = Running::start(&[endpoint], Durable::open(&data).unwrap()).await.unwrap();
+    let running = start_again(&endpoint, || Durable::open(&data), LEASE).await;
     work(&group, 5).await;
     let setting = Setting { running, registry: setting.registry };
     let second = setting.members(1).await;
@@ -273,7 +271,7 @@ async fn members_that_a_registry_forgot_in_a_restart_are_called_until_it_knows_b
     let group = setting.group(Balance::RoundRobin).await;
     let endpoint = setting.running.endpoints()[0].clone();
     setting.running.shutdown().await;
-    let running = Running::start(&[endpoint], Memory).await.unwrap();
+    let running = start_again(&endpoint, || Ok(Memory), LEASE).await;
     assert_eq!(setting.registry.list("").await.unwrap(), []);
     let later = Setting { running, registry: setting.registry };
     // The group has listed again when it knows a member of the new registry.
@@ -295,7 +293,7 @@ async fn members_that_a_registry_forgot_in_a_restart_are_called_until_it_knows_b
 async fn members_that_come_back_to_a_registry_that_forgot_them_share_the_calls_again() {
     // Renewed every two seconds: later than the group lists anew.
     let lease = Duration::from_secs(6);
-    let setting = setting_on(Running::start_with(&anywhere(), Memory, lease).await.unwrap()).await;
+    let setting = setting_on(Running::start_on(WAY.host(), Memory, lease).await.unwrap()).await;
     // Many changes, so that the members have higher revisions now than when they are bound again.
     for _ in 0..10 {
         setting.registry.bind("other", &echo()).await.unwrap();
@@ -305,7 +303,7 @@ async fn members_that_come_back_to_a_registry_that_forgot_them_share_the_calls_a
     let group = setting.group(Balance::RoundRobin).await;
     let endpoint = setting.running.endpoints()[0].clone();
     setting.running.shutdown().await;
-    let running = Running::start_with(&[endpoint], Memory, lease).await.unwrap();
+    let running = start_again(&endpoint, || Ok(Memory), lease).await;
     // A second member joins elsewhere; the first one is bound again by its own renewal.
     let registry = Registry::connect(&listening().await, &running.endpoints()[0]).await.unwrap();
     let later = Setting { running, registry };

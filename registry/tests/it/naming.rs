@@ -1,11 +1,13 @@
 //! Names: bound, looked up, listed, watched, lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rmi_core::naming::{Change, NamingError, Tags};
-use rmi_core::{Node, Proxy, Registry, RemoteError, remote};
+use rmi_core::{Endpoint, Node, Proxy, Registry, RemoteError, remote};
 use rmi_registry::Running;
-use rmi_registry::store::{Durable, Memory};
+use rmi_registry::store::{Durable, Memory, Store, StoreError};
+
+use crate::{LEASE, WAY};
 
 #[remote]
 pub(crate) trait Echo {
@@ -36,16 +38,38 @@ pub(crate) struct Setting {
     pub(crate) registry: Registry,
 }
 
+/// Starts a registry where another was. Over QUIC the place is free when the last connection of the other is over: they share
+/// the listener's port.
+pub(crate) async fn start_again<S: Store>(
+    endpoint: &Endpoint,
+    store: impl Fn() -> Result<S, StoreError>,
+    lease: Duration,
+) -> Running {
+    let begun = Instant::now();
+    loop {
+        // The store, too, is free a moment after a registry that did not start.
+        let problem = match store() {
+            Ok(store) => match Running::start_on(WAY.caller().listen(endpoint), store, lease).await {
+                Ok(running) => return running,
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        assert!(begun.elapsed() < Duration::from_secs(10), "{problem}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 pub(crate) async fn setting() -> Setting {
-    let running = Running::start(&["tcp://127.0.0.1:0".parse().unwrap()], Memory).await.unwrap();
-    let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let running = Running::start_on(WAY.host(), Memory, LEASE).await.unwrap();
+    let host = WAY.host().start().await.unwrap();
     let registry = Registry::connect(&host, &running.endpoints()[0]).await.unwrap();
     Setting { running, host, registry }
 }
 
 impl Setting {
     pub(crate) async fn caller(&self) -> Registry {
-        let node = Node::builder().start().await.unwrap();
+        let node = WAY.caller().start().await.unwrap();
         Registry::connect(&node, &self.running.endpoints()[0]).await.unwrap()
     }
 }
@@ -201,9 +225,8 @@ async fn leave_frees_every_name_of_the_host() {
 
 #[tokio::test]
 async fn names_whose_lease_is_not_renewed_are_freed() {
-    let endpoint = "tcp://127.0.0.1:0".parse().unwrap();
-    let running = Running::start_with(&[endpoint], Memory, Duration::from_millis(300)).await.unwrap();
-    let node = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let running = Running::start_on(WAY.host(), Memory, Duration::from_millis(300)).await.unwrap();
+    let node = WAY.host().start().await.unwrap();
     let kept = Registry::connect(&node, &running.endpoints()[0]).await.unwrap();
     let dropped = Registry::connect(&node, &running.endpoints()[0]).await.unwrap();
     kept.bind("kept", &echo()).await.unwrap();
@@ -219,17 +242,14 @@ async fn names_whose_lease_is_not_renewed_are_freed() {
 async fn after_a_restart_bindings_are_unverified_until_their_host_renews() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("names.redb");
-    let listen = |endpoint: &str| vec![endpoint.parse().unwrap()];
     let lease = Duration::from_secs(6);
-    let running =
-        Running::start_with(&listen("tcp://127.0.0.1:0"), Durable::open(&data).unwrap(), lease).await.unwrap();
+    let running = Running::start_on(WAY.host(), Durable::open(&data).unwrap(), lease).await.unwrap();
     let endpoint = running.endpoints()[0].clone();
-    let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let host = WAY.host().start().await.unwrap();
     let registry = Registry::connect(&host, &endpoint).await.unwrap();
     let revision = registry.bind("a", &echo()).await.unwrap();
     running.shutdown().await;
-    let store = Durable::open(&data).unwrap();
-    let running = Running::start_with(&listen(endpoint.as_str()), store, lease).await.unwrap();
+    let running = start_again(&endpoint, || Durable::open(&data), lease).await;
     let binding = registry.resolve("a").await.unwrap();
     assert_eq!((binding.revision, binding.verified), (revision, false));
     let renewed = async {
