@@ -11,6 +11,7 @@ pub struct Namespace {
     name: String,
     link: String,
     near: String,
+    far: String,
 }
 
 impl Namespace {
@@ -32,8 +33,8 @@ impl Namespace {
         let near = format!("10.{a}.{b}.{}", c | 1);
         let (name, link, far) = (format!("rmi-{number}"), format!("rmi{number}"), format!("10.{a}.{b}.{}", c | 2));
         let inside = format!("{link}-in");
-        let made = Self { name, link, near };
-        let (name, link, near) = (made.name.as_str(), made.link.as_str(), made.near.as_str());
+        let made = Self { name, link, near, far };
+        let (name, link, near, far) = (&*made.name, &*made.link, &*made.near, &*made.far);
         ip(&["netns", "add", name])?;
         ip(&["link", "add", link, "type", "veth", "peer", "name", &inside, "netns", name])?;
         ip(&["address", "add", &format!("{near}/30"), "dev", link])?;
@@ -55,6 +56,20 @@ impl Namespace {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]);
         command
+    }
+
+    /// Gives the namespace another address; the one that it had is gone, as for a machine that goes to another network.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn renumber(&self) -> io::Result<()> {
+        let (name, inside) = (self.name.as_str(), format!("{}-in", self.link));
+        // 198.18.0.0/15 is for tests (RFC 2544) and leads nowhere else.
+        let other = self.far.splitn(3, '.').last().map(|rest| format!("198.18.{rest}")).unwrap_or_default();
+        ip(&["route", "add", &format!("{other}/32"), "dev", &self.link])?;
+        ip(&["-n", name, "address", "add", &format!("{other}/32"), "dev", &inside])?;
+        ip(&["-n", name, "address", "delete", &format!("{}/30", self.far), "dev", &inside])?;
+        ip(&["-n", name, "route", "replace", &format!("{}/32", self.near), "dev", &inside, "src", &other])
     }
 
     /// Cuts the link: bytes vanish, nobody is told.

@@ -127,7 +127,10 @@ pub async fn run(options: Options) -> Result<ExitCode, Failure> {
         Action::Cert(cert) => return cert.run(output).map(|()| ExitCode::SUCCESS),
         _ => {}
     }
-    options.registry.iter().try_for_each(|endpoint| options.keys.check(endpoint)).map_err(Failure::usage)?;
+    let from_environment = || std::env::var("RMI_REGISTRY").ok().and_then(|text| text.parse().ok());
+    if let Some(endpoint) = options.registry.clone().or_else(from_environment) {
+        options.keys.check(&endpoint).map_err(Failure::usage)?;
+    }
     let builder = options.keys.equip(Node::builder()).map_err(Failure::usage)?;
     let node = builder.start().await.map_err(Failure::failed)?;
     let registry = match &options.registry {

@@ -55,8 +55,12 @@ async fn a_registry_is_used_over_tls_and_quic_by_who_has_a_certificate() {
             let (status, out, error) = rmi("", &["--registry", place, "--tls", alice.to_str().unwrap(), "list"]).await;
             assert_eq!((status, out.as_str()), (0, "bank/main       1  Echo\n"), "{error}");
         }
-        let (status, _, error) = rmi("", &["--registry", &process.endpoint, "list"]).await;
-        assert!(status == 2 && error.contains("needs --tls DIR"), "{error}");
+        for (environment, arguments) in
+            [("", &["--registry", &process.endpoint, "list"][..]), (&process.endpoint, &["list"])]
+        {
+            let (status, _, error) = rmi(environment, arguments).await;
+            assert!(status == 2 && error.contains("needs --tls DIR"), "{error}");
+        }
         process.terminate().await;
     }
 }

@@ -1,5 +1,6 @@
 //! The contract of `rmi_core::transport`, one test a rule, over every transport.
 
+mod over_quic;
 mod over_tls;
 mod secure;
 mod session;

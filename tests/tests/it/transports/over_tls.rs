@@ -59,7 +59,7 @@ async fn tls_against_a_plain_port_says_so() {
 }
 
 /// A dialler of the TLS library alone, which shows what it is told to show.
-fn raw(authority: &Authority, shown: Option<&Issued>) -> ClientConfig {
+pub(super) fn raw(authority: &Authority, shown: Option<&Issued>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(ring::default_provider());
