@@ -117,6 +117,28 @@ pub const QUIC_IDLE: Duration = Duration::from_secs(60);
 pub const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long what was written to a dropped TLS or QUIC channel may take to leave: as long as a peer may leave our bytes unread.
 pub const LINGER: Duration = Duration::from_secs(10);
+/// The most bytes of a stream in one message over a broker; less if the broker takes less. Far below what brokers take by
+/// default (1 MiB), so that channels take turns.
+pub const BROKER_PIECE_BYTES: usize = 32 * 1024;
+/// The pieces that one side of a channel over a broker may send before the other has read them. With their size 2 MiB, of
+/// the 64 MiB that a broker holds for a connection that is slow to take its messages.
+pub const BROKER_WINDOW: u64 = 64;
+/// The messages that wait here for a channel over a broker or for a listener: a window, its repetition, and signs of life.
+/// Beyond, they are dropped as if the broker had lost them. Bounds what a flood at an inbox makes us hold.
+pub const BROKER_WAITING: usize = 256;
+/// The channels of one listener at a broker, those that are closing included: more than a node's connections by default.
+/// Who asks for one more gets no answer. Bounds what a flood of openings makes us hold.
+pub const BROKER_CHANNELS_MAX: usize = 16_384;
+/// How often the sides of a channel over a broker give a sign of life: three within [`BROKER_SILENCE`].
+pub const BROKER_BEAT: Duration = Duration::from_secs(3);
+/// The silence after which the peer over a broker is taken for dead, as the broker does not say; and the time that last
+/// words have to arrive. The time a broker has to come back.
+pub const BROKER_SILENCE: Duration = Duration::from_secs(10);
+/// How long an opening at a broker waits to be answered. Less than a dial may take, so that another endpoint can be tried.
+pub const BROKER_ANSWER: Duration = Duration::from_secs(3);
+/// After what time a message over a broker that nobody acknowledged is sent again, at first; a broker answers within
+/// milliseconds, and one that restarts needs about this long.
+pub const BROKER_RESEND: Duration = Duration::from_millis(500);
 
 /// The bounds that a node may set for itself. [`Limits::default`] states each default.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! What the tests of several packages need: randomness that can be replayed, channels that fail or are slow, a simulated
-//! network and a network namespace, objects to call and to count, and random runs of objects that live across nodes.
+//! network, a network namespace and a broker, objects to call and to count, and random runs of objects that live across nodes.
 
 mod again;
+mod broker;
 mod certificates;
 mod delay;
 mod echo;
@@ -13,9 +14,11 @@ mod namespace;
 mod network;
 mod random;
 mod shapes;
+mod tally;
 mod way;
 
 pub use again::run_again_over;
+pub use broker::Broker;
 pub use certificates::{Authority, Issued};
 pub use delay::Delay;
 pub use echo::{Echo, Repeater};
@@ -26,4 +29,5 @@ pub use namespace::Namespace;
 pub use network::{Cut, Network};
 pub use random::Random;
 pub use shapes::{Coloured, Shape};
+pub use tally::{Answers, Slate, Tally};
 pub use way::Way;

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use std::{fs, io};
 
 use rmi_core::transport::{Credentials, Memory, Quic, Tls, Transport};
-use rmi_core::{Limits, Node, NodeBuilder};
+use rmi_core::{Limits, Node, NodeBuilder, limits};
 
-use crate::Authority;
+use crate::{Authority, Broker};
 
 /// The scheme of the transport, for processes that are started by a test.
 const SCHEME: &str = "RMI_TESTS_OVER";
@@ -22,19 +23,44 @@ pub struct Way {
     places: AtomicU32,
     /// Of channels inside this process there is one world.
     memory: Arc<Memory>,
+    /// Of brokers there is one, which another process may have started.
+    broker: Option<Brokered>,
+}
+
+/// A broker, and what keeps it running if it is ours.
+struct Brokered {
+    port: String,
+    _ours: Option<Broker>,
+}
+
+impl Brokered {
+    /// The broker of the directory, started if there is none.
+    fn of(directory: &Path) -> io::Result<Self> {
+        let noted = directory.join("broker");
+        if let Ok(port) = fs::read_to_string(&noted) {
+            return Ok(Self { port, _ours: None });
+        }
+        let broker = Broker::start("127.0.0.1")?;
+        fs::write(noted, broker.port())?;
+        Ok(Self { port: broker.port().to_owned(), _ours: Some(broker) })
+    }
 }
 
 impl Way {
     /// The transport of `scheme`. The directory stays the caller's.
+    ///
+    /// # Panics
+    /// What the transport needs cannot be had.
     #[must_use]
     pub fn new(scheme: &str, directory: &Path) -> Self {
-        let memory = Arc::new(Memory::new());
+        let (memory, places) = (Arc::new(Memory::new()), AtomicU32::new(0));
         // Whoever makes the directory makes what is in it; the other processes find it.
         if matches!(scheme, "tls" | "quic") && !directory.join("key.pem").exists() {
             let authority = Authority::new();
             authority.issue(&["bank", "127.0.0.1"], |_| ()).write(&authority, directory);
         }
-        Self { scheme: scheme.to_owned(), directory: directory.to_owned(), places: AtomicU32::new(0), memory }
+        let broker = (scheme == "nats").then(|| Brokered::of(directory).expect("a broker"));
+        Self { scheme: scheme.to_owned(), directory: directory.to_owned(), places, memory, broker }
     }
 
     /// The transport that the environment names: TCP if it names none.
@@ -57,11 +83,20 @@ impl Way {
         &self.scheme
     }
 
+    /// Whether several nodes may listen at one place and take turns.
+    #[must_use]
+    pub fn shares_places(&self) -> bool {
+        self.broker.is_some()
+    }
+
     /// A place to listen that nothing else in this directory has.
     #[must_use]
     pub fn place(&self) -> String {
         let number = self.places.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", std::process::id());
+        if let Some(broker) = &self.broker {
+            return format!("nats://127.0.0.1:{}/{name}", broker.port);
+        }
         match self.scheme.as_str() {
             scheme @ ("tcp" | "tls" | "quic") => format!("{scheme}://127.0.0.1:0"),
             "mem" => format!("mem:{name}"),
@@ -112,6 +147,11 @@ impl Way {
     /// How soon a process learns over this transport that another was killed, at the latest.
     #[must_use]
     pub fn notices_death_within(&self) -> Duration {
-        if self.scheme == "quic" { Duration::from_secs(4) } else { Duration::from_secs(2) }
+        match self.scheme.as_str() {
+            "quic" => Duration::from_secs(4),
+            // Where nobody says that the peer is gone, its silence has to.
+            "nats" => limits::BROKER_SILENCE + Duration::from_secs(2),
+            _ => Duration::from_secs(2),
+        }
     }
 }

@@ -16,13 +16,15 @@
 //! - **C9** After a listener is dropped its endpoint can be listened on again.
 //! - **C10** Channels are independent: one that ends or stops does not touch the others.
 //! - **C11** `identity` holds what is proven about the peer, never what the peer says.
-//! - **C12** Two listeners cannot have one endpoint.
+//! - **C12** Two listeners cannot have one endpoint, except where a group is wanted that takes turns (`nats`).
 
 #[cfg(feature = "tls")]
 mod handshakes;
 #[cfg(feature = "tls")]
 mod lingering;
 mod memory;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "quic")]
 mod quic;
 mod tcp;
@@ -41,6 +43,8 @@ use crate::endpoint::Endpoint;
 use crate::peer::Identity;
 
 pub use memory::Memory;
+#[cfg(feature = "nats")]
+pub use nats::{BrokerOptions, Nats};
 #[cfg(feature = "quic")]
 pub use quic::Quic;
 pub use tcp::Tcp;
@@ -181,10 +185,15 @@ impl TransportError {
     }
 }
 
-/// The transports that every node has: `tcp` and `unix`.
+/// The transports that every node has: `tcp` and `unix`, and with the feature `nats` a broker that asks for no sign-in.
 #[must_use]
 pub fn defaults() -> Vec<Arc<dyn Transport>> {
-    vec![Arc::new(Tcp), Arc::new(Unix)]
+    vec![
+        Arc::new(Tcp),
+        Arc::new(Unix),
+        #[cfg(feature = "nats")]
+        Arc::new(Nats::new()),
+    ]
 }
 
 /// After an accept that failed for want of something that others give back, such as file descriptors.

@@ -46,4 +46,5 @@ pages! {
     the_page_holds_over_tls: "tls" ALL;
     the_page_holds_over_quic: "quic" ALL;
     the_calls_of_the_page_hold_over_mem: "mem" CALLS;
+    the_calls_of_the_page_hold_over_nats: "nats" CALLS;
 }
