@@ -10,14 +10,16 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 
-use super::channel::Line;
+use super::channel::{End, Line};
 use super::envelope::{Envelope, Kind};
 use super::place::{Place, inbox, is_inbox};
-use super::{Failed, Nats};
+use super::{Failed, Nats, buffered};
 use crate::endpoint::Endpoint;
 use crate::peer::Identity;
-use crate::transport::{Channel, Listener, TransportError};
+use crate::transport::handshakes::Handshakes;
+use crate::transport::{Channel, Credentials, Listener, TransportError, tls};
 
 /// The group in which the listeners of one subject take turns.
 const GROUP: &str = "rmi";
@@ -27,7 +29,10 @@ const BACKLOG: usize = 128;
 /// A listener, whose task answers those who ask for a channel.
 pub(super) struct Accepting {
     endpoint: Endpoint,
-    channels: mpsc::Receiver<Channel>,
+    channels: mpsc::Receiver<End>,
+    /// For those who must prove who they are.
+    acceptor: Option<TlsAcceptor>,
+    proofs: Handshakes,
     task: AbortHandle,
 }
 
@@ -35,12 +40,15 @@ impl Accepting {
     /// Listens on the place that `endpoint` names, together with others, and on one of its own.
     pub(super) async fn start(nats: &Nats, endpoint: &Endpoint, shared: Place) -> Result<Self, TransportError> {
         let own = shared.own();
-        let name = own.endpoint().ok_or_else(|| TransportError::address(endpoint, "the host's name is too long"))?;
+        let credentials = nats.credentials.clone();
+        let name = own.endpoint(credentials.as_ref().map(Credentials::key));
+        let name = name.map_err(|error| TransportError::address(endpoint, error.to_string()))?;
         let (sender, channels) = mpsc::channel(BACKLOG);
         let mut asked = Asked { nats: nats.clone(), shared, own, subscribed: None };
         asked.subscribe().await.map_err(|error| error.at(endpoint))?;
-        let task = tokio::spawn(answer(asked, sender, name.to_string())).abort_handle();
-        Ok(Self { endpoint: name, channels, task })
+        let task = tokio::spawn(answer(asked, sender)).abort_handle();
+        let acceptor = credentials.map(|credentials| credentials.listening().clone().into());
+        Ok(Self { endpoint: name, channels, acceptor, proofs: Handshakes::default(), task })
     }
 }
 
@@ -51,7 +59,18 @@ impl Listener for Accepting {
     }
 
     async fn accept(&mut self) -> Result<Channel, TransportError> {
-        self.channels.recv().await.ok_or_else(|| TransportError::Over(self.endpoint.clone()))
+        loop {
+            let stream = tokio::select! {
+                channel = self.proofs.next() => return Ok(channel),
+                stream = self.channels.recv() => stream.ok_or_else(|| TransportError::Over(self.endpoint.clone()))?,
+            };
+            let address = self.endpoint.to_string();
+            let Some(acceptor) = self.acceptor.clone() else {
+                return Ok(Channel::new(stream, Identity::Unproven, address));
+            };
+            let welcome = tls::welcome(acceptor, buffered(stream), address.clone(), self.endpoint.clone());
+            self.proofs.begin(address, welcome);
+        }
     }
 }
 
@@ -61,16 +80,20 @@ impl Drop for Accepting {
     }
 }
 
-async fn answer(mut asked: Asked, channels: mpsc::Sender<Channel>, address: String) {
+async fn answer(mut asked: Asked, channels: mpsc::Sender<End>) {
     let places = Arc::new(Semaphore::new(asked.nats.channels_max));
     loop {
         let (client, opening) = asked.next().await;
         let Some(peer) = who_asks(&opening) else {
-            tracing::debug!(address, "a message that asks for no channel");
+            tracing::debug!(broker = asked.shared.broker, "a message that asks for no channel");
             continue;
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
-            tracing::warn!(address, limit = asked.nats.channels_max, "no channel is given: there are too many");
+            tracing::warn!(
+                broker = asked.shared.broker,
+                limit = asked.nats.channels_max,
+                "no channel is given: there are too many"
+            );
             continue;
         };
         let own = inbox();
@@ -81,7 +104,7 @@ async fn answer(mut asked: Asked, channels: mpsc::Sender<Channel>, address: Stri
             continue;
         }
         let stream = Line { client, inbox: subscriber, peer }.open(Some(place));
-        if channels.send(Channel::new(stream, Identity::Unproven, address.clone())).await.is_err() {
+        if channels.send(stream).await.is_err() {
             return;
         }
     }

@@ -17,6 +17,7 @@ mod place;
 
 use std::collections::HashMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -24,17 +25,18 @@ use async_nats::connection::State;
 use async_nats::{Client, StatusCode, Subscriber};
 use async_trait::async_trait;
 use dashmap::DashMap;
+use tokio::io::BufReader;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::channel::{Line, next};
+use self::channel::{End, Line, next};
 use self::envelope::{Envelope, Kind};
 use self::listener::Accepting;
 use self::place::{Place, inbox, is_inbox};
 use crate::endpoint::Endpoint;
 use crate::limits;
 use crate::peer::Identity;
-use crate::transport::{Channel, Listener, Transport, TransportError};
+use crate::transport::{Channel, Credentials, Listener, Transport, TransportError, tls};
 
 pub use async_nats::ConnectOptions as BrokerOptions;
 
@@ -42,10 +44,13 @@ pub use async_nats::ConnectOptions as BrokerOptions;
 const RECONNECT_MOST: Duration = Duration::from_millis(500);
 /// How often that is tried before what depends on it is over. A listener starts again after that.
 const RECONNECTS_MAX: usize = 120;
+/// An inbox has one owner: no name has to be asked for, and with an address none is.
+const NO_NAME: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// The messages of all channels that may wait for the way to the broker; further ones make their channels wait.
 const MESSAGES_WAITING: usize = 256;
 
-/// `nats://host:port/subject`: sessions over a NATS broker (2.2 or later). Nothing is proven about the peer.
+/// `nats://host:port/subject`: sessions over a NATS broker (2.2 or later). Nothing is proven about the peer
+/// without [`credentials`](Nats::credentials).
 ///
 /// Several listeners on one subject are a group: each new channel goes to one of them. A listener's
 /// [`endpoint`](Listener::endpoint) has a subject of its own below the shared one, so that a reference leads to the host
@@ -53,20 +58,27 @@ const MESSAGES_WAITING: usize = 256;
 ///
 /// What the broker loses, repeats or swaps is made good: a broker that is back within 10 s ends no channel. A peer that
 /// is silent for that long is taken for dead. The broker, and whoever may subscribe to `_INBOX.>` there, can read
-/// everything and write in the peer's name.
+/// everything and write in the peer's name, unless both sides have [`credentials`](Nats::credentials).
 ///
 /// The connection to the broker is shared by all channels of one `Nats` and its clones, and closed with the last.
-/// A broker that is not on this machine is listened at only with the option `?plaintext`, or after [`Nats::broker`].
+/// A broker that is not on this machine is listened at only with credentials, with the option `?plaintext`, or after
+/// [`Nats::broker`].
 #[derive(Clone)]
 pub struct Nats {
     options: Arc<HashMap<String, BrokerOptions>>,
     clients: Arc<DashMap<String, Weak<Client>>>,
     channels_max: usize,
+    credentials: Option<Credentials>,
 }
 
 impl Default for Nats {
     fn default() -> Self {
-        Self { options: Arc::default(), clients: Arc::default(), channels_max: limits::BROKER_CHANNELS_MAX }
+        Self {
+            options: Arc::default(),
+            clients: Arc::default(),
+            channels_max: limits::BROKER_CHANNELS_MAX,
+            credentials: None,
+        }
     }
 }
 
@@ -84,6 +96,16 @@ impl Nats {
         Arc::make_mut(&mut self.options).insert(address.into(), options);
         // Those made so far may have signed in differently.
         self.clients = Arc::default();
+        self
+    }
+
+    /// Proves by TLS who is at either end of a channel, so that the broker can neither read nor write in anybody's name. A
+    /// listener then takes only who shows a certificate that its authority has signed, and its endpoint carries the digest
+    /// of its key (`?key=`), as with [`Tls`](crate::transport::Tls). An endpoint with `?key=` or `?tls` is dialled so, one
+    /// without is not; with `?tls` alone, whoever answers must have the name set by [`Credentials::expect_name`].
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
         self
     }
 
@@ -163,18 +185,36 @@ impl Transport for Nats {
     }
 
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
-        let line = self.call(&Place::of(endpoint)?).await.map_err(|error| error.at(endpoint))?;
-        Ok(Channel::new(line.open(None), Identity::Unproven, endpoint.to_string()))
+        let place = Place::of(endpoint)?;
+        let proof = match (&self.credentials, endpoint.has_option("key") || endpoint.has_option("tls")) {
+            (Some(credentials), true) => Some(credentials.dialling(endpoint)?),
+            (None, true) => return Err(TransportError::address(endpoint, "it is dialled with Nats::credentials")),
+            (_, false) => None,
+        };
+        let stream = self.call(&place).await.map_err(|error| error.at(endpoint))?.open(None);
+        match proof {
+            Some(proof) => tls::prove(proof, endpoint, NO_NAME.into(), buffered(stream)).await,
+            None => Ok(Channel::new(stream, Identity::Unproven, endpoint.to_string())),
+        }
     }
 
     async fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, TransportError> {
         let place = Place::of(endpoint)?;
         let asked_for = endpoint.has_option("plaintext") || self.options.contains_key(&place.broker);
-        if !asked_for && !place.is_loopback().await.map_err(|error| TransportError::io(endpoint, error))? {
-            return Err(TransportError::Exposed(endpoint.clone()));
+        if !asked_for
+            && self.credentials.is_none()
+            && !place.is_loopback().await.map_err(|error| TransportError::io(endpoint, error))?
+        {
+            let reason = "whoever is at the broker could read and call; use Nats::credentials, or write";
+            return Err(TransportError::address(endpoint, format!("{reason} {endpoint}?plaintext to allow it")));
         }
         Ok(Box::new(Accepting::start(self, endpoint, place).await?))
     }
+}
+
+/// The stream as TLS reads it best.
+fn buffered(stream: End) -> BufReader<End> {
+    BufReader::with_capacity(tls::READ_BYTES, stream)
 }
 
 /// What went wrong at the broker.

@@ -6,7 +6,8 @@
 use tokio::net::lookup_host;
 use uuid::Uuid;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::peer::Fingerprint;
 use crate::transport::TransportError;
 
 /// The longest subject. Leaves room for a listener's own part and a long host in an endpoint.
@@ -55,8 +56,10 @@ impl Place {
         Self { broker: self.broker.clone(), subject: format!("{}.{}", self.subject, Uuid::new_v4().simple()) }
     }
 
-    pub(super) fn endpoint(&self) -> Option<Endpoint> {
-        format!("nats://{}/{}", self.broker, self.subject).parse().ok()
+    /// Where that is, for those who know by `key` whom to expect.
+    pub(super) fn endpoint(&self, key: Option<Fingerprint>) -> Result<Endpoint, EndpointError> {
+        let key = key.map_or_else(String::new, |key| format!("?key={key}"));
+        format!("nats://{}/{}{key}", self.broker, self.subject).parse()
     }
 
     /// Whether the way to the broker does not leave this machine.
@@ -92,7 +95,7 @@ mod tests {
     fn an_endpoint_names_a_broker_and_a_subject() {
         let place = place("nats://[::1]:4222/bank.north?plaintext").unwrap();
         assert_eq!((place.broker.as_str(), place.subject().as_str()), ("[::1]:4222", "rmi.bank.north"));
-        let own = place.own().endpoint().unwrap();
+        let own = place.own().endpoint(None).unwrap();
         assert!(own.as_str().starts_with("nats://[::1]:4222/bank.north.") && !own.has_option("plaintext"), "{own}");
     }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
+use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::{WELCOME, vouched_identity};
 use crate::endpoint::Endpoint;
 use crate::transport::handshakes::Handshakes;
-use crate::transport::{Channel, Listener, TransportError, pause_after};
+use crate::transport::{Channel, Listener, Stream, TransportError, pause_after};
 
 pub(super) struct Accepting {
     endpoint: Endpoint,
@@ -41,8 +41,11 @@ impl Listener for Accepting {
             match accepted {
                 Ok((tcp, address)) => {
                     let address = format!("tls://{address}");
-                    let welcome = welcome(self.acceptor.clone(), tcp, address.clone(), self.endpoint.clone());
-                    self.handshakes.begin(address, welcome);
+                    let (acceptor, place, named) = (self.acceptor.clone(), self.endpoint.clone(), address.clone());
+                    self.handshakes.begin(address, async move {
+                        let stream = super::socket(tcp).map_err(|error| TransportError::io(&place, error))?;
+                        welcome(acceptor, stream, named, place).await
+                    });
                 }
                 Err(error) => pause_after(&self.endpoint, &error).await,
             }
@@ -50,18 +53,18 @@ impl Listener for Accepting {
     }
 }
 
-/// The handshake with one peer.
-async fn welcome(
+/// The handshake with one peer, whom `stream` leads to.
+pub(in crate::transport) async fn welcome(
     acceptor: TlsAcceptor,
-    tcp: TcpStream,
+    stream: impl Stream + 'static,
     address: String,
     endpoint: Endpoint,
 ) -> Result<Channel, TransportError> {
     let io = |error| TransportError::io(&endpoint, error);
-    let mut stream = acceptor.accept(super::socket(tcp).map_err(io)?).await.map_err(io)?;
+    let mut stream = acceptor.accept(stream).await.map_err(io)?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let identity = vouched_identity(chain).map_err(|error| TransportError::untrusted(&endpoint, error))?;
     stream.write_all(&[WELCOME]).await.map_err(io)?;
     stream.flush().await.map_err(io)?;
-    Ok(super::channel(stream.into(), identity, address))
+    Ok(super::channel(TlsStream::from(stream), identity, address))
 }

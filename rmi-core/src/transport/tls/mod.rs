@@ -5,8 +5,10 @@ mod listener;
 mod verify;
 
 use std::io;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,18 +17,20 @@ use tokio_rustls::{TlsConnector, TlsStream};
 pub(in crate::transport) use credentials::host;
 pub use credentials::{Credentials, CredentialsError};
 use listener::Accepting;
+#[cfg(feature = "nats")]
+pub(in crate::transport) use listener::welcome;
 pub(in crate::transport) use verify::{Verifier, explain_alert, vouched_identity};
 
 use crate::endpoint::Endpoint;
 use crate::transport::lingering::Lingering;
-use crate::transport::{Channel, Listener, Transport, TransportError};
+use crate::transport::{Channel, Listener, Stream, Transport, TransportError};
 
 /// What the listening side sends first. With TLS 1.3 the side that dials is done before the other has looked at its
 /// certificate; this tells it that it is welcome, or that it is not, before it sends a call.
 pub(in crate::transport) const WELCOME: u8 = 1;
 
 /// What is read from the socket at once: a record and the beginning of the next. The TLS library itself asks for 4 KiB.
-const READ_BYTES: usize = 32 * 1024;
+pub(in crate::transport) const READ_BYTES: usize = 32 * 1024;
 
 /// `tls://host:port`: TLS 1.3 over TCP. Each side proves by a certificate who it is, and nobody can read along.
 ///
@@ -51,9 +55,6 @@ impl Tls {
     }
 }
 
-/// TLS over a socket.
-type Wire = TlsStream<BufReader<TcpStream>>;
-
 #[async_trait]
 impl Transport for Tls {
     fn scheme(&self) -> &'static str {
@@ -65,24 +66,13 @@ impl Transport for Tls {
     }
 
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
-        let (config, verifier) = self.credentials.dialling(endpoint)?;
+        let proof = self.credentials.dialling(endpoint)?;
         let io = |error| TransportError::io(endpoint, error);
         let tcp = socket(TcpStream::connect(endpoint.address()).await.map_err(io)?).map_err(io)?;
         let address = tcp.get_ref().peer_addr().map_err(io)?;
-        // For whoever listens there under many names; nothing is proven by it.
         let asked = ServerName::try_from(host(endpoint).to_owned());
         let asked = asked.unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
-        let welcomed = async {
-            let mut stream = TlsConnector::from(std::sync::Arc::new(config)).connect(asked, tcp).await?;
-            match stream.read_u8().await? {
-                WELCOME => Ok(stream),
-                other => Err(io::Error::other(format!("a welcome of {other} is not known"))),
-            }
-        };
-        let stream = welcomed.await.map_err(|error| refused(endpoint, &verifier, error))?;
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let identity = verifier.identity(chain).map_err(|error| TransportError::untrusted(endpoint, error))?;
-        Ok(channel(stream.into(), identity, endpoint.to_string()))
+        prove(proof, endpoint, asked, tcp).await
     }
 
     async fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, TransportError> {
@@ -99,7 +89,31 @@ fn socket(tcp: TcpStream) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::with_capacity(READ_BYTES, tcp))
 }
 
-fn channel(stream: Wire, identity: crate::Identity, address: String) -> Channel {
+/// What we show to whoever answers, and what we want to see.
+type Proof = (ClientConfig, Arc<Verifier>);
+
+/// Proves on both sides of `stream`, which leads to whoever listens at `endpoint`, who is there. The name asked for is for
+/// those who listen under many; nothing is proven by it.
+pub(in crate::transport) async fn prove(
+    (config, verifier): Proof,
+    endpoint: &Endpoint,
+    asked: ServerName<'static>,
+    stream: impl Stream + 'static,
+) -> Result<Channel, TransportError> {
+    let welcomed = async {
+        let mut stream = TlsConnector::from(Arc::new(config)).connect(asked, stream).await?;
+        match stream.read_u8().await? {
+            WELCOME => Ok(stream),
+            other => Err(io::Error::other(format!("a welcome of {other} is not known"))),
+        }
+    };
+    let stream = welcomed.await.map_err(|error| refused(endpoint, &verifier, error))?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let identity = verifier.identity(chain).map_err(|error| TransportError::untrusted(endpoint, error))?;
+    Ok(channel(TlsStream::from(stream), identity, endpoint.to_string()))
+}
+
+fn channel(stream: impl Stream + 'static, identity: crate::Identity, address: String) -> Channel {
     Channel::new(Lingering::new(stream), identity, address)
 }
 
@@ -112,7 +126,9 @@ fn refused(endpoint: &Endpoint, verifier: &Verifier, error: io::Error) -> Transp
         Some(rustls::Error::AlertReceived(alert)) => {
             TransportError::Refused { endpoint: endpoint.clone(), reason: explain_alert(*alert) }
         }
-        Some(rustls::Error::InvalidMessage(_)) => TransportError::NotTls(endpoint.clone()),
+        Some(rustls::Error::InvalidMessage(_)) if endpoint.scheme() == "tls" => {
+            TransportError::NotTls(endpoint.clone())
+        }
         Some(other) => TransportError::untrusted(endpoint, other),
         None => TransportError::io(endpoint, error),
     }

@@ -84,7 +84,11 @@ async fn c2_both_sides_can_write_at_once(subject: Subject) {
     let both = |channel: Channel| async move {
         let (mut read, mut write) = tokio::io::split(channel.stream);
         let (sent, mut got) = (vec![5; 500_000], vec![0; 500_000]);
-        let (wrote, read) = tokio::join!(write.write_all(&sent), read.read_exact(&mut got));
+        let writing = async {
+            write.write_all(&sent).await?;
+            write.flush().await
+        };
+        let (wrote, read) = tokio::join!(writing, read.read_exact(&mut got));
         (wrote.unwrap(), read.unwrap())
     };
     timeout(SOON, async { tokio::join!(both(near), both(far)) }).await.expect("neither waits for the other");
@@ -255,4 +259,5 @@ suite! {
     quic: secure::QUIC.subject(), calls, kills;
     sim: simulated::subject();
     nats: broker::subject(), calls, kills;
+    natstls: broker::proven();
 }
