@@ -265,6 +265,12 @@ impl PartialEq for RemoteError {
 
 impl Eq for RemoteError {}
 
+impl From<std::convert::Infallible> for RemoteError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 /// A remote error inside a value: what a servant's error carries when one of its own calls failed.
 impl Serialize for RemoteError {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -72,7 +72,7 @@ pub use interface::{Accepts, Descriptor, Failure, Interface, Method, MethodResul
 pub use limits::Limits;
 pub use metadata::Metadata;
 pub use naming::Registry;
-pub use node::{Node, NodeBuilder, NodeError};
+pub use node::{Child, Node, NodeBuilder, NodeError};
 pub use object::{Hold, ObjectInfo};
 pub use peer::{Fingerprint, FingerprintError, Identity, Peer};
 pub use proxy::{AnyProxy, Proxy, WeakProxy};

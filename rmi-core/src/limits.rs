@@ -70,6 +70,15 @@ pub const UNKNOWN_OBJECTS_MAX: u32 = 10_000;
 /// The most callers that may wait for one semaphore, of all peers together. Bounds what a crowd that never gets its turn
 /// makes the host remember.
 pub const SEMAPHORE_WAITING_MAX: usize = 10_000;
+/// The most bytes that a program may print before it greets its parent: a shell's profile, a banner of `ssh`. One that prints
+/// more is not what was meant to be started.
+pub const CHILD_PREAMBLE_BYTES_MAX: usize = 1 << 20;
+/// The longest line of a child that the parent's log takes whole; of longer ones the rest is counted.
+pub const CHILD_LINE_BYTES_MAX: usize = 4096;
+/// The most bytes of a child's lines that the parent's log takes in a second. Stops a child from filling the disk at full speed.
+pub const CHILD_LOG_BYTES_PER_SECOND_MAX: usize = 4 << 20;
+/// How long a child that was let go may take to end before it is killed.
+pub const CHILD_GRACE: Duration = Duration::from_secs(2);
 
 /// The most promises that a caller may have at a node and not have let go of: four times the calls that may be under way by
 /// default, as those whose call was answered may still be named. A caller with more makes ordinary calls.

@@ -14,13 +14,14 @@ pub enum Identity {
     Unproven,
     /// This very process.
     SameProcess,
-    /// The kernel's word about a process on this machine (`SO_PEERCRED`).
+    /// The kernel's word about a process on this machine: who connected (`SO_PEERCRED`), which process was started, or, of pipes
+    /// and queues, as whom a process must run to have them.
     Process {
         /// The user id the peer ran as when it connected.
         uid: u32,
         /// The group id the peer ran as when it connected.
         gid: u32,
-        /// The process id when it connected; it may have been given to another process since.
+        /// The process id when it connected; it may have been given to another process since. `None` where nothing proves it.
         pid: Option<i32>,
     },
     /// A certificate that an authority of our choice has signed, or a key that we knew, and proof that the peer has the

@@ -16,6 +16,7 @@ mod random;
 mod shapes;
 mod tally;
 mod way;
+mod worker;
 
 pub use again::run_again_over;
 pub use broker::Broker;
@@ -31,3 +32,4 @@ pub use random::Random;
 pub use shapes::{Coloured, Shape};
 pub use tally::{Answers, Slate, Tally};
 pub use way::Way;
+pub use worker::{Desk, Worker};

@@ -13,7 +13,9 @@ use crate::transport::{Channel, Listener};
 pub(super) async fn accept(node: Arc<Shared>, mut listener: Box<dyn Listener>) {
     loop {
         match listener.accept().await {
-            Ok(channel) => take(&node, channel),
+            Ok(channel) => {
+                take(&node, channel);
+            }
             Err(error) => {
                 tracing::error!(endpoint = %listener.endpoint(), %error, "the listener is over");
                 return;
@@ -22,7 +24,8 @@ pub(super) async fn accept(node: Arc<Shared>, mut listener: Box<dyn Listener>) {
     }
 }
 
-fn take(node: &Arc<Shared>, channel: Channel) {
+/// Drives a channel that was not dialled as a connection, unless there are too many.
+pub(super) fn take(node: &Arc<Shared>, channel: Channel) -> Arc<Connection> {
     let limits = &node.settings.limits;
     let (open, opening) = (node.connections.len(), node.handshakes.load(Ordering::Relaxed));
     let connection = Connection::new(node.clone(), None);
@@ -30,10 +33,11 @@ fn take(node: &Arc<Shared>, channel: Channel) {
     if let Some((what, _, limit)) = full.into_iter().find(|(_, count, limit)| count >= limit) {
         let text = format!("the node has {limit} {what}, which is the limit");
         tracing::warn!(address = channel.address, "refused a connection: {text}");
-        node.runtime.spawn(driver::refuse(connection, channel, text));
-        return;
+        node.runtime.spawn(driver::refuse(connection.clone(), channel, text));
+        return connection;
     }
     connection.begin_handshake();
     let span = tracing::debug_span!("connection", id = connection.id, address = channel.address);
-    node.runtime.spawn(driver::drive(connection, channel).instrument(span));
+    node.runtime.spawn(driver::drive(connection.clone(), channel).instrument(span));
+    connection
 }

@@ -28,6 +28,7 @@ pub struct NodeBuilder {
     authorizer: Arc<dyn Authorizer>,
     on_disconnect: Option<OnDisconnect>,
     objects: Vec<(ObjectId, AnyProxy)>,
+    parent: Option<AnyProxy>,
 }
 
 /// Why a node could not start.
@@ -49,6 +50,9 @@ pub enum NodeError {
     /// An object cannot be exported.
     #[error(transparent)]
     Export(#[from] RemoteError),
+    /// The process that started this one is no parent that can be served.
+    #[error("cannot serve a parent: {0}")]
+    Parent(std::io::Error),
     /// Limits that contradict each other.
     #[error("{0}")]
     Limits(String),
@@ -68,6 +72,7 @@ impl NodeBuilder {
             authorizer: Arc::new(AllowAll),
             on_disconnect: None,
             objects: Vec::new(),
+            parent: None,
         }
     }
 
@@ -123,10 +128,39 @@ impl NodeBuilder {
         self
     }
 
+    /// Serves the process that started this one with [`Node::spawn`]; it gets `root`, an object of this process.
+    ///
+    /// The node takes the standard input and output for itself when it starts: the input is empty from then on, and what is
+    /// printed goes where the standard error goes, which is the parent's log. A program ends when
+    /// [`Node::parent_gone`] does; one that does not is killed by its parent, if that lives. Start the node before any
+    /// process of the program's own: such a one could hold the pipes open.
+    ///
+    /// ```no_run
+    /// # use rmi_core::{Node, Proxy, RemoteError, remote};
+    /// # #[remote] trait Worker { async fn work(&self) -> Result<u64, RemoteError>; }
+    /// # struct Fast;
+    /// # #[remote] impl Worker for Fast { async fn work(&self) -> Result<u64, RemoteError> { Ok(5) } }
+    /// # async fn child() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::builder().serve_parent(&Proxy::<dyn Worker>::new(Fast)).start().await?;
+    /// node.parent_gone().await;
+    /// # Ok(())
+    /// # }
+    /// # async fn parent(node: Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let child = node.spawn::<dyn Worker>("exec:./worker --fast").await?;
+    /// assert_eq!(child.proxy().work().await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn serve_parent<T: ?Sized + Interface>(mut self, root: &Proxy<T>) -> Self {
+        self.parent = Some(root.to_any());
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Errors
-    /// An endpoint that does not parse or cannot be listened on, limits that contradict each other, or no tokio runtime.
+    /// An endpoint that does not parse or cannot be listened on, limits that contradict each other, no parent where one is to be served, or no
+    /// tokio runtime.
     pub async fn start(self) -> Result<Node, NodeError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| NodeError::NoRuntime)?;
         check(&self.limits)?;
@@ -147,6 +181,9 @@ impl NodeBuilder {
         let node = Node::new(Parts { endpoints, listening, transports, limits, authorizer, on_disconnect, runtime });
         for (id, object) in self.objects {
             node.export_any(&object, Some(id), Pin::Exported)?;
+        }
+        if let Some(root) = self.parent {
+            node.serve_parent(&root).await?;
         }
         for listener in listeners {
             node.spawn_listener(accept::accept(node.shared().clone(), listener));

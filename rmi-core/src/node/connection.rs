@@ -165,6 +165,11 @@ impl Connection {
         lock(&self.session).closed().is_some()
     }
 
+    /// Why the session is over.
+    pub(super) fn why_over(&self) -> Option<RemoteError> {
+        lock(&self.session).closed().map(|closed| closed.error.clone())
+    }
+
     /// Whether another node answered than the one that was dialled.
     pub(super) fn answered_as_another(&self) -> bool {
         lock(&self.session).closed().is_some_and(|closed| closed.error.kind() == ErrorKind::Gone)

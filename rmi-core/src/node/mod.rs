@@ -16,12 +16,13 @@ mod references;
 mod remote;
 mod route;
 mod serve;
+mod spawn;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -47,6 +48,7 @@ use remote::RemoteObject;
 use route::{Destination, Route};
 
 pub use builder::{NodeBuilder, NodeError};
+pub use spawn::Child;
 
 /// The time that a node which shuts down gives its peers to claim elsewhere what it introduced, and to take its goodbye.
 const HANDOVER: Duration = Duration::from_secs(2);
@@ -64,6 +66,8 @@ struct Owner {
     shared: Arc<Shared>,
     listening: Vec<Endpoint>,
     listeners: Mutex<Vec<AbortHandle>>,
+    /// The connection to the process that started this one.
+    parent: OnceLock<Arc<Connection>>,
 }
 
 /// What the parts of a node share.
@@ -124,7 +128,8 @@ impl Node {
             changed: Notify::new(),
             runtime,
         };
-        Self(Arc::new(Owner { shared: Arc::new(shared), listening, listeners: Mutex::default() }))
+        let shared = Arc::new(shared);
+        Self(Arc::new(Owner { shared, listening, listeners: Mutex::default(), parent: OnceLock::new() }))
     }
 
     fn shared(&self) -> &Arc<Shared> {

@@ -18,6 +18,8 @@
 //! - **C11** `identity` holds what is proven about the peer, never what the peer says.
 //! - **C12** Two listeners cannot have one endpoint, except where a group is wanted that takes turns (`nats`).
 
+mod ends;
+pub(crate) mod exec;
 #[cfg(feature = "tls")]
 mod handshakes;
 #[cfg(feature = "tls")]
@@ -42,6 +44,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::endpoint::Endpoint;
 use crate::peer::Identity;
 
+pub use exec::{Program, pipes};
 pub use memory::Memory;
 #[cfg(feature = "nats")]
 pub use nats::{BrokerOptions, Nats};

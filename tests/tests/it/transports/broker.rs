@@ -298,7 +298,7 @@ impl Process {
 }
 
 const SLATE: &str = env!("CARGO_BIN_EXE_slate");
-const CALLER: &str = env!("CARGO_BIN_EXE_hammer");
+const HAMMER: &str = env!("CARGO_BIN_EXE_hammer");
 
 #[tokio::test]
 async fn a_killed_peer_is_noticed_though_the_broker_does_not_say_so() {
@@ -564,7 +564,7 @@ async fn machines_with_no_route_to_each_other_call_over_a_broker_that_restarts()
     // Nothing but the broker is in reach: not even its address on the other link.
     let ping = there.command("ip").args(["route", "get", here.near()]).output().unwrap();
     assert!(!ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
-    let mut caller = Process::start(there.command(CALLER), &[&reference]);
+    let mut caller = Process::start(there.command(HAMMER), &[&reference]);
     for _ in 0..2 {
         assert_eq!(caller.line().await, "called");
         block_in_place(|| broker.restart()).unwrap();

@@ -7,6 +7,7 @@ mod secure;
 mod session;
 mod simulated;
 mod sockets;
+mod spawned;
 mod table;
 mod wiretap;
 
@@ -197,20 +198,14 @@ async fn c12_two_listeners_cannot_have_one_endpoint(subject: Subject) {
     assert!(matches!(second, Err(TransportError::InUse(_))), "{:?}", second.err());
 }
 
-/// A row of the suite is a transport: its tests of the contract, then those of sessions between nodes of this process
+/// A row of the suite is a transport: its tests of the contract, or those in brackets where others make no sense, then those of sessions between nodes of this process
 /// (`calls`) and with processes that are killed (`kills`).
 macro_rules! suite {
-    ($($transport:ident: $make:expr $(, $sessions:ident)*;)*) => {
+    ($($transport:ident: $make:expr $(, [$($rule:ident)+])? $(, $sessions:ident)*;)*) => {
         $(mod $transport {
             use super::*;
 
-            suite!(@contract $transport $make;
-                c1_bytes_arrive_in_order_and_unchanged c2_both_sides_can_write_at_once c3_dialling_nobody_fails_soon
-                c4_what_was_written_before_a_drop_arrives_then_the_end c5_a_side_that_stopped_writing_can_read
-                c6_a_reader_that_does_not_read_makes_the_writer_wait c7_the_endpoint_of_a_listener_can_be_dialled
-                c8_dropping_accept_loses_no_channel c9_a_dropped_listener_frees_its_endpoint
-                c10_channels_are_independent c11_the_identity_is_what_is_proven
-                c12_two_listeners_cannot_have_one_endpoint);
+            suite!(@contract $transport $make; $($($rule)+)?);
             $(suite!(@$sessions $transport);)*
             pub(super) const TESTS: usize = CONTRACT $(+ suite!(@count $sessions))*;
         })*
@@ -218,12 +213,21 @@ macro_rules! suite {
         /// How many tests the suite has.
         const TESTS: usize = 0 $(+ $transport::TESTS)*;
     };
-    (@contract $transport:ident $make:expr; $($rule:ident)*) => {
+    (@contract $transport:ident $make:expr;) => {
+        suite!(@contract $transport $make;
+            c1_bytes_arrive_in_order_and_unchanged c2_both_sides_can_write_at_once c3_dialling_nobody_fails_soon
+            c4_what_was_written_before_a_drop_arrives_then_the_end c5_a_side_that_stopped_writing_can_read
+            c6_a_reader_that_does_not_read_makes_the_writer_wait c7_the_endpoint_of_a_listener_can_be_dialled
+            c8_dropping_accept_loses_no_channel c9_a_dropped_listener_frees_its_endpoint
+            c10_channels_are_independent c11_the_identity_is_what_is_proven
+            c12_two_listeners_cannot_have_one_endpoint);
+    };
+    (@contract $transport:ident $make:expr; $($rule:ident)+) => {
         $(#[tokio::test]
         async fn $rule() {
             table::fill(stringify!($transport), stringify!($rule), super::$rule($make)).await;
-        })*
-        const CONTRACT: usize = [$(stringify!($rule)),*].len();
+        })+
+        const CONTRACT: usize = [$(stringify!($rule)),+].len();
     };
     (@calls $transport:ident) => {
         suite!(@session CALLS $transport;
@@ -260,4 +264,18 @@ suite! {
     sim: simulated::subject();
     nats: broker::subject(), calls, kills;
     natstls: broker::proven();
+    // Nobody listens for a parent. Programs that cannot be started (C3) have tests of their own.
+    exec: spawned::pipe_pairs(), [
+        c1_bytes_arrive_in_order_and_unchanged c2_both_sides_can_write_at_once
+        c4_what_was_written_before_a_drop_arrives_then_the_end c5_a_side_that_stopped_writing_can_read
+        c6_a_reader_that_does_not_read_makes_the_writer_wait c10_channels_are_independent
+        c11_the_identity_is_what_is_proven
+    ];
+    // What a child behind ssh has: a socket.
+    ssh: spawned::socket_pairs(), [
+        c1_bytes_arrive_in_order_and_unchanged c2_both_sides_can_write_at_once
+        c4_what_was_written_before_a_drop_arrives_then_the_end c5_a_side_that_stopped_writing_can_read
+        c6_a_reader_that_does_not_read_makes_the_writer_wait c10_channels_are_independent
+        c11_the_identity_is_what_is_proven
+    ];
 }
