@@ -79,6 +79,9 @@ pub const CHILD_LINE_BYTES_MAX: usize = 4096;
 pub const CHILD_LOG_BYTES_PER_SECOND_MAX: usize = 4 << 20;
 /// How long a child that was let go may take to end before it is killed.
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);
+/// The most bytes of announcements that a listener at a named pipe has read and not answered. Whoever may write there can do so
+/// without an end of a line.
+pub const ANNOUNCED_BYTES_MAX: usize = 4096;
 
 /// The most promises that a caller may have at a node and not have let go of: four times the calls that may be under way by
 /// default, as those whose call was answered may still be named. A caller with more makes ordinary calls.

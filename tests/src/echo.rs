@@ -1,6 +1,6 @@
 //! The simplest object there is.
 
-use rmi_core::{RemoteError, remote};
+use rmi_core::{ObjectId, RemoteError, remote};
 
 /// Says what it hears.
 #[remote]
@@ -11,6 +11,11 @@ pub trait Echo {
 
 /// An [`Echo`].
 pub struct Repeater;
+
+impl Repeater {
+    /// Where hosts that have one for tests export it.
+    pub const KNOWN: ObjectId = ObjectId::from_bytes([7; 16]);
+}
 
 #[remote]
 impl Echo for Repeater {

@@ -100,6 +100,8 @@ impl Way {
         match self.scheme.as_str() {
             scheme @ ("tcp" | "tls" | "quic") => format!("{scheme}://127.0.0.1:0"),
             "mem" => format!("mem:{name}"),
+            // A directory of its own, which is made for this user alone.
+            "fifo" => format!("fifo:{}", self.directory.join("fifo").join(name).display()),
             scheme => format!("{scheme}:{}", self.directory.join(name).display()),
         }
     }

@@ -20,6 +20,8 @@
 
 mod ends;
 pub(crate) mod exec;
+#[cfg(target_os = "linux")]
+mod fifo;
 #[cfg(feature = "tls")]
 mod handshakes;
 #[cfg(feature = "tls")]
@@ -45,6 +47,8 @@ use crate::endpoint::Endpoint;
 use crate::peer::Identity;
 
 pub use exec::{Program, pipes};
+#[cfg(target_os = "linux")]
+pub use fifo::Fifo;
 pub use memory::Memory;
 #[cfg(feature = "nats")]
 pub use nats::{BrokerOptions, Nats};
@@ -189,6 +193,7 @@ impl TransportError {
 }
 
 /// The transports that every node has: `tcp` and `unix`, and with the feature `nats` a broker that asks for no sign-in.
+/// The transports that every node has: `tcp` and `unix`, and on Linux `fifo`.
 #[must_use]
 pub fn defaults() -> Vec<Arc<dyn Transport>> {
     vec![
@@ -196,6 +201,8 @@ pub fn defaults() -> Vec<Arc<dyn Transport>> {
         Arc::new(Unix),
         #[cfg(feature = "nats")]
         Arc::new(Nats::new()),
+        #[cfg(target_os = "linux")]
+        Arc::new(Fifo),
     ]
 }
 

@@ -5,13 +5,16 @@
 //! - `worker deaf`: serves its parent and does not end when that is gone.
 //! - `worker parent SOCKET`: the parent of a `serve SOCKET`, until it is killed.
 //! - `worker noise LINES`: the parent of a child that prints so many lines; its own standard error is the log.
+//! - `worker listen ENDPOINT`: a host there, until it is killed; says so. A host that cannot listen says why and fails.
+//! - `worker write ENDPOINT BYTES`: makes a channel to there and writes so many bytes into it; says so, and waits to be killed.
 //! - `worker count`: starts, ends and kills children, and prints what is left of descriptors and processes.
 
 use std::error::Error;
 use std::fs;
 
-use rmi_core::{Node, Proxy};
-use rmi_tests::{Desk, Worker};
+use rmi_core::{Endpoint, Node, Proxy, transport};
+use rmi_tests::{Desk, Echo, Repeater, Worker};
+use tokio::io::AsyncWriteExt;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -40,6 +43,22 @@ async fn main() -> Outcome {
         }
         ["noise", lines] => noise(lines.parse()?).await?,
         ["count"] => count().await?,
+        ["listen", endpoint] => {
+            let repeater = Proxy::<dyn Echo>::new(Repeater);
+            let _node = Node::builder().listen(endpoint).export_at(Repeater::KNOWN, &repeater).start().await?;
+            println!("listening");
+            std::future::pending().await
+        }
+        ["write", endpoint, bytes] => {
+            let endpoint: Endpoint = endpoint.parse()?;
+            let transports = transport::defaults();
+            let transport = transports.iter().find(|one| one.scheme() == endpoint.scheme()).ok_or("a transport")?;
+            let mut channel = transport.dial(&endpoint).await?;
+            channel.stream.write_all(&vec![7; bytes.parse()?]).await?;
+            channel.stream.flush().await?;
+            println!("written");
+            std::future::pending().await
+        }
         _ => return Err("usage: see the source".into()),
     }
     Ok(())

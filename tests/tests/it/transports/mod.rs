@@ -2,7 +2,9 @@
 
 mod over_quic;
 mod broker;
+mod named;
 mod over_tls;
+mod process;
 mod secure;
 mod session;
 mod simulated;
@@ -11,6 +13,8 @@ mod spawned;
 mod table;
 mod wiretap;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +39,11 @@ struct Subject {
     _broker: Option<Broker>,
 }
 
+/// A directory that no other user can look into.
+fn private_directory() -> tempfile::TempDir {
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
+}
+
 impl Subject {
     fn at(transport: Arc<dyn Transport>, place: &str, nowhere: &str, proven: fn(&Identity) -> bool) -> Self {
         let (place, nowhere) = (place.parse().unwrap(), nowhere.parse().unwrap());
@@ -43,7 +52,7 @@ impl Subject {
 
     /// A transport whose places are paths.
     fn in_directory(transport: Arc<dyn Transport>, proven: fn(&Identity) -> bool) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = private_directory();
         let path = |name: &str| format!("{}:{}/{name}", transport.scheme(), directory.path().display());
         let (place, nowhere) = (path("place"), path("nowhere"));
         Self { _directory: Some(directory), ..Self::at(transport, &place, &nowhere, proven) }
@@ -264,6 +273,7 @@ suite! {
     sim: simulated::subject();
     nats: broker::subject(), calls, kills;
     natstls: broker::proven();
+    fifo: named::subject(), calls, kills;
     // Nobody listens for a parent. Programs that cannot be started (C3) have tests of their own.
     exec: spawned::pipe_pairs(), [
         c1_bytes_arrive_in_order_and_unchanged c2_both_sides_can_write_at_once

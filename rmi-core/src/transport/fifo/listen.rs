@@ -1,0 +1,128 @@
+//! The side that is announced to.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use async_trait::async_trait;
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::{Receiver, Sender};
+
+use super::READY;
+use super::place::{Place, identity, is_id};
+use crate::endpoint::Endpoint;
+use crate::limits;
+use crate::transport::ends::Ends;
+use crate::transport::{Channel, Listener, TransportError, pause_after};
+
+/// How often a pipe may be replaced while it is being claimed.
+const CLAIMS_MAX: usize = 16;
+
+pub(super) struct Accepting {
+    place: Place,
+    rendezvous: Receiver,
+    /// What was read and is not answered yet.
+    heard: Vec<u8>,
+}
+
+impl Accepting {
+    pub(super) fn at(place: Place) -> Result<Self, TransportError> {
+        let rendezvous = claim(&place).and_then(|pipe| {
+            place.sweep()?;
+            Receiver::from_owned_fd(pipe)
+        });
+        match rendezvous {
+            Ok(rendezvous) => Ok(Self { place, rendezvous, heard: Vec::with_capacity(limits::ANNOUNCED_BYTES_MAX) }),
+            Err(error) => Err(TransportError::io(place.endpoint(), error)),
+        }
+    }
+
+    /// The next announcement that was read whole.
+    fn next(&mut self) -> Option<String> {
+        let end = self.heard.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<u8> = self.heard.drain(..=end).take(end).collect();
+        Some(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    async fn hear(&mut self) -> io::Result<()> {
+        if self.heard.len() >= limits::ANNOUNCED_BYTES_MAX {
+            // Nobody who announces himself writes so much without an end of a line.
+            self.heard.clear();
+        }
+        let room = limits::ANNOUNCED_BYTES_MAX - self.heard.len();
+        (&mut self.rendezvous).take(room as u64).read_buf(&mut self.heard).await?;
+        Ok(())
+    }
+
+    /// Opens the pair, takes its names away and says so to the caller.
+    fn answer(&self, id: &str) -> io::Result<Channel> {
+        if !is_id(id) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an announcement that names no pair"));
+        }
+        let [up, down] = self.place.pair(id);
+        let opened = (self.place.open(&up, OFlags::RDONLY), self.place.open(&down, OFlags::WRONLY));
+        [up, down].iter().for_each(|name| self.place.remove(name));
+        let (reads, writes) = (opened.0?, opened.1?);
+        rustix::io::write(&writes, &[READY])?;
+        let identity = identity(&reads)?;
+        let ends = Ends::new(Receiver::from_owned_fd(reads)?, Sender::from_owned_fd(writes)?);
+        Ok(Channel::new(ends, identity, self.place.endpoint().to_string()))
+    }
+}
+
+/// The pipe at the path, locked against other listeners; one that a killed process left behind is taken over. It is opened
+/// for writing as well, so that it has no end when callers go.
+fn claim(place: &Place) -> io::Result<OwnedFd> {
+    for _ in 0..CLAIMS_MAX {
+        match place.make(place.name()) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let pipe = match place.open(place.name(), OFlags::RDWR) {
+            // Whoever listened here has just taken it away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
+        match rustix::fs::flock(&pipe, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(io::ErrorKind::AddrInUse.into()),
+            locked => locked?,
+        }
+        if place.has(place.name(), &pipe) {
+            return Ok(pipe);
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+#[async_trait]
+impl Listener for Accepting {
+    fn endpoint(&self) -> &Endpoint {
+        self.place.endpoint()
+    }
+
+    async fn accept(&mut self) -> Result<Channel, TransportError> {
+        loop {
+            while let Some(id) = self.next() {
+                match self.answer(&id) {
+                    Ok(channel) => return Ok(channel),
+                    // The caller has gone, or is none; one that lives sees that nobody answers.
+                    Err(error) => tracing::debug!(endpoint = %self.endpoint(), %error, "cannot answer a caller"),
+                }
+            }
+            if let Err(error) = self.hear().await {
+                pause_after(self.place.endpoint(), &error).await;
+            }
+        }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        // Whoever listens here next has to wait for the lock, so the name is ours until then.
+        if self.place.has(self.place.name(), &self.rendezvous) {
+            self.place.remove(self.place.name());
+        }
+        let _ = self.place.sweep();
+    }
+}
