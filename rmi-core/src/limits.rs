@@ -82,6 +82,11 @@ pub const CHILD_GRACE: Duration = Duration::from_secs(2);
 /// The most bytes of announcements that a listener at a named pipe has read and not answered. Whoever may write there can do so
 /// without an end of a line.
 pub const ANNOUNCED_BYTES_MAX: usize = 4096;
+/// The most messages in one direction of a channel over message queues, and with the next bound a compromise: a pair takes 66 KiB
+/// of the 800 KiB that a user has for all of its queues.
+pub const QUEUE_MESSAGES_MAX: usize = 8;
+/// The longest message of a queue. A reader has room for one; a peer's queue with longer ones is refused.
+pub const QUEUE_MESSAGE_BYTES_MAX: usize = 4096;
 
 /// The most promises that a caller may have at a node and not have let go of: four times the calls that may be under way by
 /// default, as those whose call was answered may still be named. A caller with more makes ordinary calls.

@@ -3,6 +3,7 @@
 
 mod again;
 mod broker;
+mod alone;
 mod certificates;
 mod delay;
 mod echo;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use again::run_again_over;
 pub use broker::Broker;
+pub use alone::Alone;
 pub use certificates::{Authority, Issued};
 pub use delay::Delay;
 pub use echo::{Echo, Repeater};

@@ -10,6 +10,7 @@ use rmi_core::transport::{Credentials, Memory, Quic, Tls, Transport};
 use rmi_core::{Limits, Node, NodeBuilder, limits};
 
 use crate::{Authority, Broker};
+use crate::{Alone, Authority};
 
 /// The scheme of the transport, for processes that are started by a test.
 const SCHEME: &str = "RMI_TESTS_OVER";
@@ -21,6 +22,8 @@ pub struct Way {
     scheme: String,
     directory: PathBuf,
     places: AtomicU32,
+    /// Message queues are short.
+    _alone: Option<Alone>,
     /// Of channels inside this process there is one world.
     memory: Arc<Memory>,
     /// Of brokers there is one, which another process may have started.
@@ -61,6 +64,9 @@ impl Way {
         }
         let broker = (scheme == "nats").then(|| Brokered::of(directory).expect("a broker"));
         Self { scheme: scheme.to_owned(), directory: directory.to_owned(), places, memory, broker }
+        let alone = (scheme == "mq").then(Alone::among_queues);
+        let (scheme, directory) = (scheme.to_owned(), directory.to_owned());
+        Self { scheme, directory, places: AtomicU32::new(0), _alone: alone, memory }
     }
 
     /// The transport that the environment names: TCP if it names none.
@@ -100,6 +106,7 @@ impl Way {
         match self.scheme.as_str() {
             scheme @ ("tcp" | "tls" | "quic") => format!("{scheme}://127.0.0.1:0"),
             "mem" => format!("mem:{name}"),
+            "mq" => format!("mq:/rmi-{name}"),
             // A directory of its own, which is made for this user alone.
             "fifo" => format!("fifo:{}", self.directory.join("fifo").join(name).display()),
             scheme => format!("{scheme}:{}", self.directory.join(name).display()),

@@ -29,6 +29,8 @@ mod lingering;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(target_os = "linux")]
+mod mq;
 #[cfg(feature = "quic")]
 mod quic;
 mod tcp;
@@ -52,6 +54,8 @@ pub use fifo::Fifo;
 pub use memory::Memory;
 #[cfg(feature = "nats")]
 pub use nats::{BrokerOptions, Nats};
+#[cfg(target_os = "linux")]
+pub use mq::Mq;
 #[cfg(feature = "quic")]
 pub use quic::Quic;
 pub use tcp::Tcp;
@@ -194,6 +198,7 @@ impl TransportError {
 
 /// The transports that every node has: `tcp` and `unix`, and with the feature `nats` a broker that asks for no sign-in.
 /// The transports that every node has: `tcp` and `unix`, and on Linux `fifo`.
+/// The transports that every node has: `tcp` and `unix`, and on Linux `fifo` and `mq`.
 #[must_use]
 pub fn defaults() -> Vec<Arc<dyn Transport>> {
     vec![
@@ -203,6 +208,8 @@ pub fn defaults() -> Vec<Arc<dyn Transport>> {
         Arc::new(Nats::new()),
         #[cfg(target_os = "linux")]
         Arc::new(Fifo),
+        #[cfg(target_os = "linux")]
+        Arc::new(Mq),
     ]
 }
 

@@ -51,6 +51,8 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("CHILD_LOG_BYTES_PER_SECOND_MAX", "exec/log.rs: long_lines_are_cut_and_floods_are_counted"),
     ("CHILD_GRACE", "transports/spawned: a_child_that_does_not_go_is_killed"),
     ("ANNOUNCED_BYTES_MAX", "transports/named: announcements_that_are_none_change_nothing"),
+    ("QUEUE_MESSAGES_MAX", "transports/mq: c6_a_reader_that_does_not_read_makes_the_writer_wait"),
+    ("QUEUE_MESSAGE_BYTES_MAX", "mq/stream.rs: a_queue_of_longer_messages_is_refused"),
     ("PROMISES_PER_SESSION_MAX", "proto/promise_tests: the_promises_of_a_peer_are_bounded_and_have_ids_of_their_own"),
     ("STREAM_WINDOW_ITEMS", "streaming: a_batch_beyond_the_credit_ends_the_stream"),
     ("STREAM_WINDOW_BYTES", "streaming: a_producer_cannot_fill_more_than_the_window_of_a_reader_that_does_not_read"),

@@ -5,6 +5,7 @@ mod broker;
 mod named;
 mod over_tls;
 mod process;
+mod queues;
 mod secure;
 mod session;
 mod simulated;
@@ -13,6 +14,7 @@ mod spawned;
 mod table;
 mod wiretap;
 
+use std::any::Any;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -37,6 +39,8 @@ struct Subject {
     shared: bool,
     _directory: Option<tempfile::TempDir>,
     _broker: Option<Broker>,
+    /// What the places need: a directory, or that nobody else does the same.
+    _needs: Option<Box<dyn Any>>,
 }
 
 /// A directory that no other user can look into.
@@ -48,6 +52,7 @@ impl Subject {
     fn at(transport: Arc<dyn Transport>, place: &str, nowhere: &str, proven: fn(&Identity) -> bool) -> Self {
         let (place, nowhere) = (place.parse().unwrap(), nowhere.parse().unwrap());
         Self { transport, place, nowhere, proven, shared: false, _directory: None, _broker: None }
+        Self { transport, place, nowhere, proven, _needs: None }
     }
 
     /// A transport whose places are paths.
@@ -55,7 +60,7 @@ impl Subject {
         let directory = private_directory();
         let path = |name: &str| format!("{}:{}/{name}", transport.scheme(), directory.path().display());
         let (place, nowhere) = (path("place"), path("nowhere"));
-        Self { _directory: Some(directory), ..Self::at(transport, &place, &nowhere, proven) }
+        Self { _needs: Some(Box::new(directory)), ..Self::at(transport, &place, &nowhere, proven) }
     }
 
     async fn listen(&self) -> Box<dyn Listener> {
@@ -274,6 +279,7 @@ suite! {
     nats: broker::subject(), calls, kills;
     natstls: broker::proven();
     fifo: named::subject(), calls, kills;
+    mq: queues::subject(), calls, kills;
     // Nobody listens for a parent. Programs that cannot be started (C3) have tests of their own.
     exec: spawned::pipe_pairs(), [
         c1_bytes_arrive_in_order_and_unchanged c2_both_sides_can_write_at_once
