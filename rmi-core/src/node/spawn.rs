@@ -130,7 +130,8 @@ async fn live(mut process: Process, mut kill: watch::Receiver<bool>, ended: watc
 
 impl Node {
     /// Starts a program that serves its parent, and gives its root object: `exec:./worker --flag`, `exec:ssh host worker`, or
-    /// a `Command`. What the program writes to its standard output and error comes into the log, line by line.
+    /// a `Command`. What the program writes to its standard output and error comes into the log, line by line. Whoever has a
+    /// say in the text can run anything: it is not for text from a peer.
     ///
     /// Takes [`Limits::dial_timeout`](crate::Limits::dial_timeout) at most until the program greets, then as long as a
     /// connection and one call may. Cancellation: the process is killed.
@@ -160,7 +161,7 @@ impl Node {
             Ok(greeted) => greeted,
             Err(text) => return Err(unreachable(format!("{name} {text}{}", self.how_it_ended(&life).await))),
         };
-        let connection = self.open(channel).await?;
+        let connection = self.open(channel).await.map_err(|text| unreachable(format!("{name} {text}")))?;
         life.connection = Some(connection.clone());
         let proxy = object::<T>(&connection, root)?.checked_cast().await?;
         Ok(Child { proxy, life })
@@ -184,11 +185,11 @@ impl Node {
         (Life { id, kill, ended, connection: None }, talk)
     }
 
-    async fn open(&self, channel: Channel) -> Result<Arc<Connection>, RemoteError> {
+    async fn open(&self, channel: Channel) -> Result<Arc<Connection>, String> {
         let connection = accept::take(self.shared(), channel);
         connection.until(|| connection.peer().is_some() || connection.is_over()).await;
         match connection.why_over() {
-            Some(error) => Err(error),
+            Some(error) => Err(format!("greeted, and then there was no session: {}", error.message())),
             None => Ok(connection),
         }
     }
