@@ -11,6 +11,7 @@ use rmi_core::{Limits, Node, NodeBuilder, limits};
 
 use crate::{Authority, Broker};
 use crate::{Alone, Authority};
+use crate::{Alone, Authority, Pairs};
 
 /// The scheme of the transport, for processes that are started by a test.
 const SCHEME: &str = "RMI_TESTS_OVER";
@@ -47,6 +48,7 @@ impl Brokered {
         fs::write(noted, broker.port())?;
         Ok(Self { port: broker.port().to_owned(), _ours: Some(broker) })
     }
+    pairs: Arc<Pairs>,
 }
 
 impl Way {
@@ -57,6 +59,8 @@ impl Way {
     #[must_use]
     pub fn new(scheme: &str, directory: &Path) -> Self {
         let (memory, places) = (Arc::new(Memory::new()), AtomicU32::new(0));
+        let memory = Arc::new(Memory::new());
+        let pairs = Arc::new(if scheme == "ssh" { Pairs::sockets() } else { Pairs::pipes() });
         // Whoever makes the directory makes what is in it; the other processes find it.
         if matches!(scheme, "tls" | "quic") && !directory.join("key.pem").exists() {
             let authority = Authority::new();
@@ -66,7 +70,7 @@ impl Way {
         Self { scheme: scheme.to_owned(), directory: directory.to_owned(), places, memory, broker }
         let alone = (scheme == "mq").then(Alone::among_queues);
         let (scheme, directory) = (scheme.to_owned(), directory.to_owned());
-        Self { scheme, directory, places: AtomicU32::new(0), _alone: alone, memory }
+        Self { scheme, directory, places: AtomicU32::new(0), _alone: alone, memory, pairs }
     }
 
     /// The transport that the environment names: TCP if it names none.
@@ -105,7 +109,7 @@ impl Way {
         }
         match self.scheme.as_str() {
             scheme @ ("tcp" | "tls" | "quic") => format!("{scheme}://127.0.0.1:0"),
-            "mem" => format!("mem:{name}"),
+            scheme @ ("mem" | "exec" | "ssh") => format!("{scheme}:{name}"),
             "mq" => format!("mq:/rmi-{name}"),
             // A directory of its own, which is made for this user alone.
             "fifo" => format!("fifo:{}", self.directory.join("fifo").join(name).display()),
@@ -140,6 +144,7 @@ impl Way {
     pub fn transport(&self) -> Arc<dyn Transport> {
         match self.scheme.as_str() {
             "mem" => self.memory.clone(),
+            "exec" | "ssh" => self.pairs.clone(),
             "tls" => Arc::new(Tls::new(self.credentials())),
             "quic" => Arc::new(Quic::new(self.credentials())),
             scheme => {

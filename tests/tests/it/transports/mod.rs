@@ -286,12 +286,12 @@ suite! {
         c4_what_was_written_before_a_drop_arrives_then_the_end c5_a_side_that_stopped_writing_can_read
         c6_a_reader_that_does_not_read_makes_the_writer_wait c10_channels_are_independent
         c11_the_identity_is_what_is_proven
-    ];
+    ], calls;
     // What a child behind ssh has: a socket.
     ssh: spawned::socket_pairs(), [
         c1_bytes_arrive_in_order_and_unchanged c2_both_sides_can_write_at_once
         c4_what_was_written_before_a_drop_arrives_then_the_end c5_a_side_that_stopped_writing_can_read
         c6_a_reader_that_does_not_read_makes_the_writer_wait c10_channels_are_independent
         c11_the_identity_is_what_is_proven
-    ];
+    ], calls;
 }

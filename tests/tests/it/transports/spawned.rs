@@ -1,55 +1,33 @@
 //! Programs that a node starts: their pipes, what they print, and the death of either side.
 
-use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use rmi_core::transport::{Channel, Listener, Transport, TransportError, pipes};
-use rmi_core::{Child, Endpoint, ErrorKind, Executed, Identity, Node, Proxy, RemoteError, remote};
-use rmi_tests::{Echo, Repeater, Worker};
+use rmi_core::transport::Transport;
+use rmi_core::{Child, ErrorKind, Executed, Identity, Node, Proxy, RemoteError, remote};
+use rmi_tests::{Echo, Pairs, Repeater, Worker};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixListener;
 use tokio::process::Command;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::{SOON, Subject};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");
 
-/// What each side has of a channel between a parent and its child: the end it reads and the end it writes.
-type Side = (OwnedFd, OwnedFd);
-
-/// Channels between a parent and its child, in one process.
-struct Pairs {
-    make: fn() -> (Side, Side),
-    made: mpsc::Sender<Channel>,
-    taken: Mutex<Option<mpsc::Receiver<Channel>>>,
-}
-
-struct Taking(Endpoint, mpsc::Receiver<Channel>);
-
 pub(super) fn pipe_pairs() -> Subject {
-    subject(|| {
-        let ((down, child_writes), (child_reads, up)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
-        ((down.into(), up.into()), (child_reads.into(), child_writes.into()))
-    })
+    subject(Pairs::pipes())
 }
 
 pub(super) fn socket_pairs() -> Subject {
-    subject(|| {
-        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-        let twice = |socket: std::os::unix::net::UnixStream| (socket.try_clone().unwrap().into(), socket.into());
-        (twice(near), twice(far))
-    })
+    subject(Pairs::sockets())
 }
 
-fn subject(make: fn() -> (Side, Side)) -> Subject {
-    let (made, taken) = mpsc::channel(8);
-    let transport = Arc::new(Pairs { make, made, taken: Mutex::new(Some(taken)) });
-    Subject::at(transport, "exec:pair", "exec:nowhere", |identity| {
+fn subject(pairs: Pairs) -> Subject {
+    let place = format!("{}:pair", pairs.scheme());
+    Subject::at(Arc::new(pairs), &place, &place, |identity| {
         // Who made the pipes, and no word about the process.
         matches!(identity, Identity::Process { uid, pid: None, .. } if *uid == own_user())
     })
@@ -59,34 +37,6 @@ fn subject(make: fn() -> (Side, Side)) -> Subject {
 pub(super) fn own_user() -> u32 {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").unwrap().uid()
-}
-
-#[async_trait]
-impl Transport for Pairs {
-    fn scheme(&self) -> &'static str {
-        "exec"
-    }
-
-    async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
-        let (near, far) = (self.make)();
-        self.made.send(pipes(far.0, far.1, endpoint.as_str()).unwrap()).await.unwrap();
-        Ok(pipes(near.0, near.1, endpoint.as_str()).unwrap())
-    }
-
-    async fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, TransportError> {
-        Ok(Box::new(Taking(endpoint.clone(), self.taken.lock().unwrap().take().unwrap())))
-    }
-}
-
-#[async_trait]
-impl Listener for Taking {
-    fn endpoint(&self) -> &Endpoint {
-        &self.0
-    }
-
-    async fn accept(&mut self) -> Result<Channel, TransportError> {
-        Ok(self.1.recv().await.unwrap())
-    }
 }
 
 /// Says that it was called, and never answers.
