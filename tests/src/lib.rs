@@ -2,8 +2,8 @@
 //! network, a network namespace and a broker, objects to call and to count, and random runs of objects that live across nodes.
 
 mod again;
-mod broker;
 mod alone;
+mod broker;
 mod certificates;
 mod delay;
 mod echo;
@@ -21,8 +21,8 @@ mod way;
 mod worker;
 
 pub use again::run_again_over;
-pub use broker::Broker;
 pub use alone::Alone;
+pub use broker::Broker;
 pub use certificates::{Authority, Issued};
 pub use delay::Delay;
 pub use echo::{Echo, Repeater};

@@ -9,9 +9,7 @@ use std::{fs, io};
 use rmi_core::transport::{Credentials, Memory, Quic, Tls, Transport};
 use rmi_core::{Limits, Node, NodeBuilder, limits};
 
-use crate::{Authority, Broker};
-use crate::{Alone, Authority};
-use crate::{Alone, Authority, Pairs};
+use crate::{Alone, Authority, Broker, Pairs};
 
 /// The scheme of the transport, for processes that are started by a test.
 const SCHEME: &str = "RMI_TESTS_OVER";
@@ -27,6 +25,7 @@ pub struct Way {
     _alone: Option<Alone>,
     /// Of channels inside this process there is one world.
     memory: Arc<Memory>,
+    pairs: Arc<Pairs>,
     /// Of brokers there is one, which another process may have started.
     broker: Option<Brokered>,
 }
@@ -48,7 +47,6 @@ impl Brokered {
         fs::write(noted, broker.port())?;
         Ok(Self { port: broker.port().to_owned(), _ours: Some(broker) })
     }
-    pairs: Arc<Pairs>,
 }
 
 impl Way {
@@ -59,7 +57,6 @@ impl Way {
     #[must_use]
     pub fn new(scheme: &str, directory: &Path) -> Self {
         let (memory, places) = (Arc::new(Memory::new()), AtomicU32::new(0));
-        let memory = Arc::new(Memory::new());
         let pairs = Arc::new(if scheme == "ssh" { Pairs::sockets() } else { Pairs::pipes() });
         // Whoever makes the directory makes what is in it; the other processes find it.
         if matches!(scheme, "tls" | "quic") && !directory.join("key.pem").exists() {
@@ -67,10 +64,9 @@ impl Way {
             authority.issue(&["bank", "127.0.0.1"], |_| ()).write(&authority, directory);
         }
         let broker = (scheme == "nats").then(|| Brokered::of(directory).expect("a broker"));
-        Self { scheme: scheme.to_owned(), directory: directory.to_owned(), places, memory, broker }
         let alone = (scheme == "mq").then(Alone::among_queues);
         let (scheme, directory) = (scheme.to_owned(), directory.to_owned());
-        Self { scheme, directory, places: AtomicU32::new(0), _alone: alone, memory, pairs }
+        Self { scheme, directory, places, _alone: alone, memory, pairs, broker }
     }
 
     /// The transport that the environment names: TCP if it names none.

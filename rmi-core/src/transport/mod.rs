@@ -27,10 +27,10 @@ mod handshakes;
 #[cfg(feature = "tls")]
 mod lingering;
 mod memory;
-#[cfg(feature = "nats")]
-mod nats;
 #[cfg(target_os = "linux")]
 mod mq;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "quic")]
 mod quic;
 mod tcp;
@@ -52,10 +52,10 @@ pub use exec::{Program, pipes};
 #[cfg(target_os = "linux")]
 pub use fifo::Fifo;
 pub use memory::Memory;
-#[cfg(feature = "nats")]
-pub use nats::{BrokerOptions, Nats};
 #[cfg(target_os = "linux")]
 pub use mq::Mq;
+#[cfg(feature = "nats")]
+pub use nats::{BrokerOptions, Nats};
 #[cfg(feature = "quic")]
 pub use quic::Quic;
 pub use tcp::Tcp;

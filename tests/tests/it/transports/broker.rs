@@ -24,7 +24,7 @@ pub(super) fn subject() -> Subject {
     let (place, nowhere) = (broker.endpoint("place"), broker.endpoint("nowhere"));
     let unproven = |identity: &Identity| *identity == Identity::Unproven;
     let subject = Subject::at(Arc::new(Nats::new()), &place, &nowhere, unproven);
-    Subject { shared: true, _broker: Some(broker), ..subject }
+    Subject { shared: true, _needs: Some(Box::new(broker)), ..subject }
 }
 
 /// The same with proof of who is at either end.
@@ -34,7 +34,7 @@ pub(super) fn proven() -> Subject {
     let (place, nowhere) = (plain.place.to_string(), format!("{}?tls", plain.nowhere));
     let is_bank = |identity: &Identity| matches!(identity, Identity::Certificate { names, .. } if *names == ["bank"]);
     let subject = Subject::at(Arc::new(nats), &place, &nowhere, is_bank);
-    Subject { shared: true, _broker: plain._broker, ..subject }
+    Subject { shared: true, _needs: plain._needs, ..subject }
 }
 
 async fn pair(listener: &mut dyn Listener) -> (Channel, Channel) {

@@ -1,8 +1,8 @@
 //! The contract of `rmi_core::transport`, one test a rule, over every transport.
 
-mod over_quic;
 mod broker;
 mod named;
+mod over_quic;
 mod over_tls;
 mod process;
 mod queues;
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use rmi_core::transport::{Channel, Listener, Transport, TransportError};
 use rmi_core::{Endpoint, Identity};
-use rmi_tests::{Broker, Random, Way};
+use rmi_tests::{Random, Way};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -37,9 +37,7 @@ struct Subject {
     proven: fn(&Identity) -> bool,
     /// Whether several listeners may have one endpoint.
     shared: bool,
-    _directory: Option<tempfile::TempDir>,
-    _broker: Option<Broker>,
-    /// What the places need: a directory, or that nobody else does the same.
+    /// What the places need: a directory, a broker, or that nobody else does the same.
     _needs: Option<Box<dyn Any>>,
 }
 
@@ -51,8 +49,7 @@ fn private_directory() -> tempfile::TempDir {
 impl Subject {
     fn at(transport: Arc<dyn Transport>, place: &str, nowhere: &str, proven: fn(&Identity) -> bool) -> Self {
         let (place, nowhere) = (place.parse().unwrap(), nowhere.parse().unwrap());
-        Self { transport, place, nowhere, proven, shared: false, _directory: None, _broker: None }
-        Self { transport, place, nowhere, proven, _needs: None }
+        Self { transport, place, nowhere, proven, shared: false, _needs: None }
     }
 
     /// A transport whose places are paths.
