@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use quinn::{Connection, Incoming};
+use tokio::runtime::Handle;
 
 use super::stream::{self, QuicStream};
 use crate::endpoint::Endpoint;
@@ -53,8 +54,23 @@ impl Listener for Accepting {
 
 impl Drop for Accepting {
     fn drop(&mut self) {
-        // The socket stays while channels that came through it live; nobody else is let in.
-        self.quic.set_server_config(None);
+        // The socket stays while channels that came through it live: whoever dials meanwhile is told at once.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(refuse_all(self.quic.clone()));
+        }
+    }
+}
+
+/// Refuses whoever comes until the last connection is gone.
+async fn refuse_all(quic: quinn::Endpoint) {
+    let refuse = async {
+        while let Some(incoming) = quic.accept().await {
+            incoming.refuse();
+        }
+    };
+    tokio::select! {
+        () = quic.wait_idle() => {}
+        () = refuse => {}
     }
 }
 

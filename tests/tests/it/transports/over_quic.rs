@@ -186,6 +186,50 @@ async fn beyond_a_number_of_handshakes_addresses_are_proven_first() {
     assert!(near.is_ok() && accepting.await.unwrap().is_ok(), "who can be reached is let in");
 }
 
+#[tokio::test]
+async fn a_caller_without_a_certificate_is_refused() {
+    let authority = Authority::new();
+    let transport = Quic::new(authority.credentials(HOST));
+    let mut listener = transport.listen(&"quic://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let place = listener.endpoint().address().parse().unwrap();
+    let mut config = raw(&authority, None);
+    config.alpn_protocols = vec![b"rmi/1".to_vec()];
+    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()));
+    let anonymous = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let refused = async { anonymous.connect_with(config, place, "127.0.0.1").unwrap().await.unwrap().closed().await };
+    let refused = tokio::select! {
+        refused = refused => refused,
+        _ = listener.accept() => panic!("a channel to nobody known"),
+    };
+    // The alert certificate_required, RFC 9001 §4.8.
+    let expected = quinn::TransportErrorCode::crypto(116);
+    assert!(
+        matches!(&refused, quinn::ConnectionError::ConnectionClosed(said) if said.error_code == expected),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_listener_refuses_at_once_while_its_channels_live() {
+    let transport = Quic::new(Authority::new().credentials(HOST));
+    let mut listener = transport.listen(&"quic://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let place = listener.endpoint().clone();
+    let (near, far) = tokio::join!(transport.dial(&place), listener.accept());
+    let (mut near, mut far) = (near.unwrap(), far.unwrap());
+    drop(listener);
+    let refused = timeout(SOON, transport.dial(&place)).await.expect("at once").err().unwrap().to_string();
+    assert!(refused.contains("refused"), "{refused}");
+    near.stream.write_all(b"x").await.unwrap();
+    assert_eq!(far.stream.read_u8().await.unwrap(), b'x');
+    drop((near, far));
+    let again = async {
+        while transport.listen(&place).await.is_err() {
+            tokio::task::yield_now().await
+        }
+    };
+    timeout(SOON, again).await.expect("the port is free when the last channel is gone");
+}
+
 /// An echo that counts.
 struct Counting(watch::Sender<u32>);
 
