@@ -7,6 +7,8 @@ use crate::keys::Keys;
 use crate::store::{Durable, Memory};
 use crate::{Running, config};
 use clap::Parser;
+#[cfg(feature = "discovery")]
+use rmi_core::naming::Announcement;
 use rmi_core::{Endpoint, Node, NodeBuilder};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,6 +17,7 @@ const EXAMPLES: &str = "Examples:
   rmi-registry --memory --listen tcp://127.0.0.1:0    nothing kept, a free port
   rmi-registry --listen unix:/run/app/names.sock --data /var/lib/app/names.redb
   rmi-registry --listen tls://0.0.0.0:7000 --tls pki/bank    for who has a certificate; see `rmi cert`
+  rmi-registry --listen tls://0.0.0.0:7000 --tls pki/bank --announce    found by `rmi --discover` on the same network
 
 Programs find a registry that is elsewhere through RMI_REGISTRY=ENDPOINT.
 It ends on SIGTERM or SIGINT, after the calls it has accepted.";
@@ -32,6 +35,10 @@ pub struct Options {
     /// Keep nothing: bindings end with the process
     #[arg(long)]
     memory: bool,
+    /// Let others on the local network find it by multicast, where it listens for them (tcp, tls, quic; not on loopback)
+    #[cfg(feature = "discovery")]
+    #[arg(long)]
+    announce: bool,
     /// How long what a host had outlives it when it says no goodbye
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = config::seconds)]
     lease: Duration,
@@ -61,11 +68,17 @@ pub async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     for endpoint in running.endpoints() {
         println!("listening on {endpoint}");
     }
+    #[cfg(feature = "discovery")]
+    let announcement = options.announce.then(|| Announcement::begin(running.endpoints())).transpose()?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("shutting down");
+    #[cfg(feature = "discovery")]
+    if let Some(announcement) = announcement {
+        announcement.end().await;
+    }
     running.shutdown().await;
     Ok(())
 }

@@ -20,6 +20,10 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const BINDINGS_MAX: usize = 100_000;
 /// The most members of a group that its proxy calls. Bounds what a registry can make a caller hold.
 pub const GROUP_MEMBERS_MAX: usize = 1024;
+/// The most announcements that one search of the local network looks at. Stops a stranger that announces without end.
+pub const DISCOVERED_MAX: usize = 64;
+/// The longest time that one search takes. What strangers announce is kept meanwhile.
+pub const DISCOVERY_TIME_MAX: Duration = Duration::from_secs(60);
 /// The longest text an error may carry over the wire; longer ones are cut. Bounds what a peer can put into our logs.
 pub const ERROR_TEXT_BYTES_MAX: usize = 4096;
 /// The most key/value pairs of metadata on a call.

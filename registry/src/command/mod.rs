@@ -8,15 +8,22 @@ mod output;
 mod ping;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use rmi_core::naming::Prefix;
+use rmi_core::naming::{NamingError, Prefix};
 use rmi_core::{Endpoint, Node, ObjectRef, Registry};
 
+#[cfg(feature = "discovery")]
+use crate::config;
 use crate::keys::Keys;
 pub use failure::Failure;
 use output::Output;
+
+/// How long `--discover` waits for a registry that answers.
+#[cfg(feature = "discovery")]
+const DISCOVERY: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "Examples:
   rmi list                       every name
@@ -24,6 +31,7 @@ const EXAMPLES: &str = "Examples:
   rmi lookup bank/main           the reference, to be used with describe or in a program
   rmi watch bank                 changes under bank, until interrupted
   rmi ping bank/main             the latency to the object's node, and which way leads there
+  rmi --discover list            every name, in a registry on the local network
   rmi lock backup -- pg_dump     run a command while nobody else has the lock
   rmi sem gpu --permits 4 -- train.sh    at most four at a time
   rmi cert authority pki         a private authority, for tls:// and quic://
@@ -39,6 +47,10 @@ pub struct Options {
     /// The registry [default: RMI_REGISTRY, else the places where rmi-registry listens by default]
     #[arg(long, value_name = "ENDPOINT", global = true)]
     registry: Option<Endpoint>,
+    /// Ask the local network for a registry, and take the first that answers: anybody can announce one
+    #[cfg(feature = "discovery")]
+    #[arg(long, global = true, conflicts_with = "registry")]
+    discover: bool,
     /// Print one JSON object a line
     #[arg(long, global = true)]
     json: bool,
@@ -46,6 +58,19 @@ pub struct Options {
     keys: Keys,
     #[command(subcommand)]
     action: Action,
+}
+
+impl Options {
+    async fn registry(&self, node: &Node) -> Result<Registry, NamingError> {
+        #[cfg(feature = "discovery")]
+        if self.discover {
+            return Registry::discover_first(node, DISCOVERY).await;
+        }
+        match &self.registry {
+            Some(endpoint) => Registry::connect(node, endpoint).await,
+            None => Registry::find(node).await,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -101,6 +126,13 @@ enum Action {
     /// Make certificates for tls:// and quic://, for development
     #[cfg(feature = "tls")]
     Cert(cert::Cert),
+    /// Print where the registries listen that announce themselves on the local network
+    #[cfg(feature = "discovery")]
+    Discover {
+        /// How long to wait for them
+        #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = config::seconds)]
+        time: Duration,
+    },
     /// Print a script that completes this command in a shell
     Completions {
         /// The shell
@@ -125,6 +157,11 @@ pub async fn run(options: Options) -> Result<ExitCode, Failure> {
         }
         #[cfg(feature = "tls")]
         Action::Cert(cert) => return cert.run(output).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "discovery")]
+        Action::Discover { time } => {
+            let found = Registry::discover(time).await?;
+            return output.found(&found).map(|()| ExitCode::SUCCESS);
+        }
         _ => {}
     }
     let from_environment = || std::env::var("RMI_REGISTRY").ok().and_then(|text| text.parse().ok());
@@ -133,10 +170,7 @@ pub async fn run(options: Options) -> Result<ExitCode, Failure> {
     }
     let builder = options.keys.equip(Node::builder()).map_err(Failure::usage)?;
     let node = builder.start().await.map_err(Failure::failed)?;
-    let registry = match &options.registry {
-        Some(endpoint) => Registry::connect(&node, endpoint).await?,
-        None => Registry::find(&node).await?,
-    };
+    let registry = options.registry(&node).await?;
     let result = act(options.action, &node, &registry, output).await;
     drop(registry);
     node.shutdown().await;
@@ -169,6 +203,8 @@ async fn look(action: Action, node: &Node, registry: &Registry, output: Output) 
         #[cfg(feature = "tls")]
         Action::Cert(_) => Ok(()),
         Action::Completions { .. } | Action::Lock(_) | Action::Sem(_) => Ok(()),
+        #[cfg(feature = "discovery")]
+        Action::Discover { .. } => Ok(()),
     }
 }
 
@@ -177,7 +213,7 @@ async fn watch(registry: &Registry, prefix: &str, count: Option<u64>, output: Ou
     let mut watch = registry.watch(prefix, None).await?;
     output.watching(watch.position.revision)?;
     let mut left = count.unwrap_or(u64::MAX);
-    let mut pulse = tokio::time::interval(std::time::Duration::from_secs(5));
+    let mut pulse = tokio::time::interval(Duration::from_secs(5));
     while left > 0 {
         tokio::select! {
             event = watch.next() => match event {

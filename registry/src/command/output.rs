@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use rmi_core::ObjectRef;
+#[cfg(feature = "discovery")]
+use rmi_core::naming::Found;
 use rmi_core::naming::{Binding, Change, Event};
 use serde_json::{Value, json};
 
@@ -46,6 +48,15 @@ impl Output {
                 let mark = if binding.verified { "" } else { "  (unverified)" };
                 format!("{name:width$}  {:>6}  {interfaces}{mark}", binding.revision)
             })?;
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "discovery")]
+    pub(super) fn found(self, registries: &[Found]) -> Result<(), Failure> {
+        for Found { endpoints, .. } in registries {
+            let texts: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
+            self.line(&json!({ "endpoints": texts }), || escaped(&texts.join("  ")))?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod command;
+mod discovery;
 mod durability;
 mod groups;
 mod holding;

@@ -211,6 +211,15 @@ pub enum NamingError {
     /// Not an endpoint.
     #[error("{0}")]
     Endpoint(String),
+    /// A registry was to be announced that others cannot reach.
+    #[error(
+        "others can use none of the registry's endpoints, so there is nothing to announce; let it listen with tcp, tls or \
+         quic on an address that is not a loopback address"
+    )]
+    NotAnnounced,
+    /// The operating system does not let the local network be asked.
+    #[error("the local network cannot be asked: {0}")]
+    NoMulticast(String),
     /// The call failed.
     #[error(transparent)]
     Remote(#[from] RemoteError),

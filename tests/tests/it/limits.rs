@@ -23,6 +23,8 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("NAME_BYTES_MAX", "name.rs: bad_names_are_refused_with_their_place"),
     ("BINDINGS_MAX", "naming/listing_tests: a_registry_that_lists_without_end_is_not_listened_to"),
     ("GROUP_MEMBERS_MAX", "members_tests.rs: members_beyond_the_limit_are_not_held"),
+    ("DISCOVERED_MAX", "discovery: no_more_announcements_are_looked_at_than_the_limit"),
+    ("DISCOVERY_TIME_MAX", "discovery: a_search_is_over_after_its_time"),
     ("ERROR_TEXT_BYTES_MAX", "fault.rs: a_long_text_is_cut_between_characters"),
     ("METADATA_ENTRIES_MAX", "metadata_is_bounded"),
     ("METADATA_BYTES_MAX", "metadata_is_bounded"),
