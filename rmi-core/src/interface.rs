@@ -109,6 +109,10 @@ pub struct Method {
     pub idempotent: bool,
     /// Nobody waits for the result.
     pub oneway: bool,
+    /// A oneway call that may be lost: where the channel has datagrams (QUIC) it travels in one if it fits and has no proxies
+    /// among its arguments, behind nothing and before nothing else. It may then come late or not at all, without anybody
+    /// being told, and is not in order with other calls; it never runs twice. Elsewhere it is as every oneway call.
+    pub unreliable: bool,
     /// Runs in a task of its own from the start, not on the task that reads the connection.
     pub spawn: bool,
     /// Returns `Result<Proxy<_>, _>`: its result can be promised, see [`Proxy::pipelined`](crate::Proxy::pipelined).
@@ -122,7 +126,17 @@ impl Method {
     #[must_use]
     pub const fn new(interface: &'static str, name: &'static str, arguments: &'static [&'static str]) -> Self {
         let id = MethodId { interface: InterfaceId(hash(interface)), method: hash(name) };
-        Self { name, id, arguments, idempotent: false, oneway: false, spawn: false, promises: false, timeout: None }
+        Self {
+            name,
+            id,
+            arguments,
+            idempotent: false,
+            oneway: false,
+            unreliable: false,
+            spawn: false,
+            promises: false,
+            timeout: None,
+        }
     }
 }
 

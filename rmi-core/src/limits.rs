@@ -71,6 +71,13 @@ pub const ATTEMPTS_MAX: u32 = 3;
 pub const CONTROL_FRAMES_PER_SECOND_MAX: u32 = 20_000;
 /// The most methods called on objects that do not exist before the peer is taken for a guesser; fills again at 1/s.
 pub const UNKNOWN_OBJECTS_MAX: u32 = 10_000;
+/// The longest datagram: no UDP packet is longer.
+pub const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// The datagrams that wait for the channel to send them; more are lost. A thousand of what a packet carries.
+pub const DATAGRAMS_WAITING_MAX: usize = 1024;
+/// The unreliable calls of one peer that may run at once; more are lost. They take no place, and nothing holds their caller
+/// back.
+pub const UNRELIABLE_CALLS_MAX: usize = 64;
 /// The most callers that may wait for one semaphore, of all peers together. Bounds what a crowd that never gets its turn
 /// makes the host remember.
 pub const SEMAPHORE_WAITING_MAX: usize = 10_000;

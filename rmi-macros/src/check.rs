@@ -40,6 +40,9 @@ pub(crate) fn interface(interface: &Interface, errors: &mut Errors) {
     }
     for method in &interface.methods {
         signature(method, errors);
+        if let Some(at) = method.options.unreliable.filter(|_| !method.options.oneway) {
+            errors.add_at(at, messages::UNRELIABLE_RESULT);
+        }
         for argument in &method.arguments {
             Types { errors, result: false }.visit_type(&argument.ty);
         }

@@ -35,6 +35,7 @@ use syn::{Item, parse_macro_input};
 /// | `alias = "…"` | a name that older callers use |
 /// | `idempotent` | may run more than once: a call whose fate is unknown is made again |
 /// | `oneway` | nobody waits for the result, which is `Result<(), E>` |
+/// | `unreliable` | with `oneway`: may be lost, late or out of order; travels in a datagram where the channel has them |
 /// | `timeout = "2s"` | the deadline of a call that sets none; `ms`, `s`, `m` or `h` |
 /// | `spawn` | runs in a task of its own from the start: for methods that compute for long |
 ///

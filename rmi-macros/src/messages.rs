@@ -18,6 +18,8 @@ pub(crate) const MUT_REFERENCE: &str =
     "an argument cannot be changed for the caller: take it by value and return the new one";
 pub(crate) const PATTERN: &str = "an argument needs a name: it is part of the interface's description";
 pub(crate) const ONEWAY_VALUE: &str = "nobody waits for a oneway call: return `Result<(), E>`";
+pub(crate) const UNRELIABLE_RESULT: &str =
+    "a call that somebody waits for cannot be lost: write `#[remote(oneway, unreliable)]`";
 pub(crate) const ASSOCIATED: &str = "a remote trait has methods only: there may be many objects behind one proxy type";
 pub(crate) const LIFETIME: &str = "a remote trait cannot borrow: objects outlive the calls that pass them around";
 pub(crate) const NESTED_OPTION: &str =

@@ -69,6 +69,8 @@ pub(crate) struct MethodOptions {
     pub(crate) aliases: Vec<(String, Span)>,
     pub(crate) idempotent: bool,
     pub(crate) oneway: bool,
+    /// Where it says so.
+    pub(crate) unreliable: Option<Span>,
     pub(crate) spawn: bool,
     pub(crate) timeout_ms: Option<u64>,
 }

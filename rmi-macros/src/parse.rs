@@ -3,6 +3,7 @@
 use proc_macro2::TokenStream;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
+use syn::spanned::Spanned;
 use syn::{Attribute, FnArg, ItemTrait, LitStr, Pat, Path, TraitBoundModifier, TraitItem, TraitItemFn, TypeParamBound};
 
 use crate::messages;
@@ -11,7 +12,7 @@ use crate::shape::{Argument, Returns};
 
 const ON_TRAIT: &[&str] = &["name", "crate"];
 const ON_IMPL: &[&str] = &["crate"];
-const ON_METHOD: &[&str] = &["rename", "alias", "idempotent", "oneway", "timeout", "spawn"];
+const ON_METHOD: &[&str] = &["rename", "alias", "idempotent", "oneway", "unreliable", "timeout", "spawn"];
 /// Supertraits that say nothing about methods.
 const MARKERS: &[&str] = &["Send", "Sync", "Unpin", "UnwindSafe", "RefUnwindSafe"];
 
@@ -140,6 +141,7 @@ fn option(options: &mut MethodOptions, meta: &ParseNestedMeta<'_>) -> syn::Resul
         "alias" => options.aliases.push(wire_name(meta)?),
         "idempotent" => options.idempotent = true,
         "oneway" => options.oneway = true,
+        "unreliable" => options.unreliable = Some(meta.path.span()),
         "spawn" => options.spawn = true,
         "timeout" => {
             let literal: LitStr = meta.value()?.parse()?;

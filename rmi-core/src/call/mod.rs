@@ -47,6 +47,8 @@ pub struct Call {
     pub idempotent: bool,
     /// Whether nobody waits for the result.
     pub oneway: bool,
+    /// Whether the call may be lost: see [`Method::unreliable`](crate::Method::unreliable).
+    pub unreliable: bool,
     /// When the caller gives up; `None` takes the default of the node.
     pub deadline: Option<Instant>,
     /// Keys and values for the servant's [`CallContext`].
@@ -67,6 +69,7 @@ impl Call {
             references: Vec::new(),
             idempotent: false,
             oneway: false,
+            unreliable: false,
             deadline: None,
             metadata: Metadata::default(),
             hops: 0,

@@ -24,7 +24,7 @@ use crate::node::{now, serve};
 use crate::peer::Peer;
 use crate::proto::{Event, Session, code};
 use crate::security::Access;
-use crate::transport::{Channel, Stream};
+use crate::transport::{Channel, Datagrams, Stream};
 
 /// What one read may bring on a quiet connection and on a busy one.
 const READ_QUIET: usize = 4 * 1024;
@@ -44,7 +44,11 @@ pub(super) async fn drive(connection: Arc<Connection>, channel: Channel) {
 
 /// Lets the session meet whoever is at the other end, until it is over or the session has to look elsewhere.
 pub(super) async fn run(connection: &Arc<Connection>, mut driver: Driver) -> Driver {
-    connection.locked(|session| session.start(now()));
+    let datagram_bytes = driver.datagrams.as_ref().map_or(0, |datagrams| datagrams.bytes_max());
+    connection.locked(|session| {
+        session.set_datagram_bytes(datagram_bytes);
+        session.start(now());
+    });
     // The program's authorizer runs on this task: what it does to itself must not leave a connection that nobody drives.
     let poll = |cx: &mut Context<'_>| catch_unwind(AssertUnwindSafe(|| driver.poll(cx)));
     let mut poll = poll;
@@ -97,11 +101,14 @@ pub(super) struct Driver {
     /// Where the channel was dialled.
     place: Option<Endpoint>,
     stream: Box<dyn Stream>,
+    datagrams: Option<Box<dyn Datagrams>>,
     identity: crate::peer::Identity,
     address: String,
     input: BytesMut,
     read_size: usize,
     batch: VecDeque<Bytes>,
+    /// Datagrams on their way to the channel.
+    waiting: VecDeque<Bytes>,
     timer: Timer,
     events: Vec<Event>,
     replies: serve::Replies,
@@ -120,16 +127,18 @@ enum Flow {
 
 impl Driver {
     pub(super) fn new(connection: Arc<Connection>, channel: Channel, place: Option<Endpoint>) -> Self {
-        let Channel { stream, identity, address, .. } = channel;
+        let Channel { stream, identity, address, datagrams } = channel;
         Self {
             connection,
             place,
             stream,
+            datagrams,
             identity,
             address,
             input: BytesMut::new(),
             read_size: READ_QUIET,
             batch: VecDeque::new(),
+            waiting: VecDeque::new(),
             timer: Timer::default(),
             events: Vec::new(),
             replies: Vec::new(),
@@ -142,7 +151,7 @@ impl Driver {
         // Calls that waited for a promise go before those that came after it was settled.
         serve::serve_due(&self.connection, &mut self.replies);
         self.reply();
-        if self.receive(cx) == Flow::Over {
+        if self.receive(cx) == Flow::Over || self.receive_datagrams(cx) == Flow::Over {
             return Poll::Ready(());
         }
         if self.hold_back(cx) {
@@ -194,6 +203,10 @@ impl Driver {
         let now = now();
         let (input, events) = (&mut self.input, &mut self.events);
         self.connection.locked(|session| session.handle_bytes(input, now, events));
+        self.handle_events(now)
+    }
+
+    fn handle_events(&mut self, now: Instant) -> Flow {
         let mut flow = Flow::On;
         for event in std::mem::take(&mut self.events) {
             match event {
@@ -218,6 +231,41 @@ impl Driver {
         }
         self.reply();
         flow
+    }
+
+    /// Takes in the messages beside the bytes, as many as bytes are read.
+    fn receive_datagrams(&mut self, cx: &mut Context<'_>) -> Flow {
+        for _ in 0..READS_PER_TURN {
+            let Some(datagrams) = &mut self.datagrams else { return Flow::On };
+            match datagrams.poll_receive(cx) {
+                Poll::Pending => return Flow::On,
+                // That the channel is over is for its bytes to say.
+                Poll::Ready(None) => {
+                    self.datagrams = None;
+                    self.connection.locked(|session| session.set_datagram_bytes(0));
+                }
+                Poll::Ready(Some(datagram)) => {
+                    let (now, events) = (now(), &mut self.events);
+                    self.connection.locked(|session| session.handle_datagram(datagram, now, events));
+                    if self.handle_events(now) == Flow::Over {
+                        return Flow::Over;
+                    }
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Flow::On
+    }
+
+    fn transmit_datagrams(&mut self, cx: &Context<'_>) {
+        let Some(datagrams) = &mut self.datagrams else { return };
+        let (bytes, waiting) = (datagrams.bytes_max(), &mut self.waiting);
+        self.connection.locked(|session| {
+            session.set_datagram_bytes(bytes);
+            session.poll_datagrams(waiting);
+            session.set_driver(cx.waker());
+        });
+        waiting.drain(..).for_each(|datagram| datagrams.send(datagram));
     }
 
     fn reply(&mut self) {
@@ -268,6 +316,7 @@ impl Driver {
 
     /// Writes until there is nothing more, or the channel takes no more.
     fn transmit(&mut self, cx: &mut Context<'_>) -> Flow {
+        self.transmit_datagrams(cx);
         loop {
             let batch = &mut self.batch;
             let over = self.connection.locked(|session| {

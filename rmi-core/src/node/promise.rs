@@ -216,6 +216,7 @@ fn outgoing(
         object: to.object,
         method: call.method,
         oneway: call.oneway,
+        unreliable: call.unreliable,
         hops: call.hops,
         deadline,
         metadata: call.metadata.clone(),

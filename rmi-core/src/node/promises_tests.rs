@@ -38,6 +38,7 @@ fn call(slot: u32, on: u8, beside: &[u8], makes: u8) -> Arrived {
         object: id(on),
         method: MethodId::of("Thing", "act"),
         oneway: false,
+        unreliable: false,
         hops: 0,
         timeout: Duration::from_secs(1),
         metadata: Default::default(),

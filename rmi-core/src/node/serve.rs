@@ -238,7 +238,7 @@ fn pass_on(
     let span = span(&context, peer);
     let mut passed = Call::new(call.method, call.body);
     passed.references = references;
-    passed.oneway = call.oneway;
+    (passed.oneway, passed.unreliable) = (call.oneway, call.unreliable);
     passed.deadline = Some(context.deadline());
     passed.metadata = context.metadata().clone();
     passed.hops = call.hops.saturating_add(1);

@@ -19,6 +19,8 @@ pub(crate) struct IncomingCall {
     pub(crate) object: ObjectId,
     pub(crate) method: MethodId,
     pub(crate) oneway: bool,
+    /// Came in a datagram.
+    pub(crate) unreliable: bool,
     pub(crate) hops: u8,
     /// What the caller had left when it sent the call.
     pub(crate) timeout: Duration,
@@ -35,7 +37,20 @@ impl IncomingCall {
     pub(super) fn new(frame: CallFrame, body: Bytes) -> Self {
         let CallFrame { id, oneway, hops, object, method, timeout_ms, promise, metadata, references, .. } = frame;
         let timeout = Duration::from_millis(timeout_ms.into());
-        Self { id, object, method, oneway, hops, timeout, metadata, references, body, promise, dependent: false }
+        Self {
+            id,
+            object,
+            method,
+            oneway,
+            unreliable: false,
+            hops,
+            timeout,
+            metadata,
+            references,
+            body,
+            promise,
+            dependent: false,
+        }
     }
 }
 
@@ -77,7 +92,8 @@ pub(super) enum PlaceError {
 
 impl Answering {
     pub(super) fn new(places_max: usize) -> Self {
-        Self { places_max, ..Self::default() }
+        // The last number is that of no place.
+        Self { places_max: places_max.min(u32::MAX as usize), ..Self::default() }
     }
 
     fn free_place(&mut self, id: CallId) -> Result<&mut Place, PlaceError> {

@@ -22,6 +22,8 @@ pub(crate) struct OutgoingCall {
     pub(crate) object: ObjectId,
     pub(crate) method: MethodId,
     pub(crate) oneway: bool,
+    /// May be lost.
+    pub(crate) unreliable: bool,
     pub(crate) hops: u8,
     pub(crate) deadline: Instant,
     pub(crate) metadata: Metadata,

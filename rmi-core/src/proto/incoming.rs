@@ -18,7 +18,7 @@ use crate::wire::{FrameError, fault};
 
 /// Which rule the peer broke.
 #[derive(Debug, thiserror::Error)]
-enum Violation {
+pub(super) enum Violation {
     #[error(transparent)]
     Frame(#[from] FrameError),
     #[error(transparent)]
@@ -43,6 +43,10 @@ enum Violation {
     TooMuchCredit,
     #[error("control frames while {unread} bytes are unread, the limit is {limit}")]
     Unread { unread: u64, limit: usize },
+    #[error("datagram of {0} bytes exceeds the limit of {limit}", limit = limits::DATAGRAM_BYTES_MAX)]
+    DatagramTooLong(usize),
+    #[error("a datagram that {0}")]
+    Datagram(&'static str),
     #[error("more than {} control frames in a second", limits::CONTROL_FRAMES_PER_SECOND_MAX)]
     TooManyControlFrames,
 }

@@ -6,8 +6,9 @@
 //!   [`release`](Session::release), [`claim`](Session::claim), [`go_away`](Session::go_away),
 //!   [`goodbye`](Session::goodbye);
 //! - **something came in**: [`handle_bytes`](Session::handle_bytes), [`handle_timeout`](Session::handle_timeout),
-//!   [`handle_lost`](Session::handle_lost);
+//!   [`handle_lost`](Session::handle_lost), [`handle_datagram`](Session::handle_datagram);
 //! - **what is to go out**: [`poll_transmit`](Session::poll_transmit), then [`written`](Session::written);
+//!   [`poll_datagrams`](Session::poll_datagrams);
 //! - **what to wait for**: [`poll_timeout`](Session::poll_timeout), [`poll_outcome`](Session::poll_outcome) and
 //!   [`take_after`](Session::take_after), which is asked after every other call.
 //!
@@ -31,6 +32,7 @@ mod outbox;
 mod promises;
 mod replies;
 mod session;
+mod unreliable;
 mod window;
 
 #[cfg(test)]

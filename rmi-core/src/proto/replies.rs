@@ -14,7 +14,7 @@ type Refused = (ReplyFrame, Option<Box<dyn Cargo>>);
 impl Session {
     /// Answers a call. Answering one that has its reply already, or whose session is over, does nothing.
     pub(crate) fn reply(&mut self, id: CallId, outcome: RawOutcome) {
-        if !self.answering.finish(id) || matches!(self.phase, Phase::Closed(_)) {
+        if self.finish_unreliable(id) || !self.answering.finish(id) || matches!(self.phase, Phase::Closed(_)) {
             self.after.cargo.extend(outcome.ok().and_then(|reply| reply.cargo));
             return;
         }

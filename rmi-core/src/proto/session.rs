@@ -19,8 +19,9 @@ use crate::proto::holding::Holding;
 use crate::proto::liveness::{Due, Liveness};
 use crate::proto::outbox::{Finished, Outbox};
 use crate::proto::promises::{Cut, Given};
+use crate::proto::unreliable::Unreliable;
 use crate::proto::window::{Lanes, ReceiveWindow, SendWindow};
-use crate::wire::frame::{Body, CallFrame, CallId, Frame, Lane, ReplyStatus};
+use crate::wire::frame::{self, Body, CallFrame, CallId, Frame, Lane, ReplyStatus};
 use crate::wire::hello::{self, Accepts, Hello, VERSIONS};
 use crate::wire::holding::{Claim, Claimed, Released};
 use crate::wire::reference::{self, WireReference};
@@ -97,6 +98,7 @@ pub(crate) struct Session {
     /// The promises of the peer's calls.
     pub(super) given: Given,
     pub(super) liveness: Liveness,
+    pub(super) unreliable: Unreliable,
     pub(super) holding: Holding,
     /// The time, as far as the session has heard of it.
     pub(super) clock: Instant,
@@ -127,6 +129,7 @@ impl Session {
             answering: Answering::new(limits.calls_in_flight_max),
             given: Given::default(),
             liveness: Liveness::new(now),
+            unreliable: Unreliable::default(),
             holding: Holding::new(&limits, now),
             clock: now,
             send: Lanes::default(),
@@ -150,7 +153,7 @@ impl Session {
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let hello = Hello {
             versions: VERSIONS,
-            features: 0,
+            features: self.features(),
             node: self.settings.node,
             endpoints: self.settings.endpoints.clone(),
             accepts: Accepts {
@@ -173,6 +176,9 @@ impl Session {
         if let Err(error) = self.check_call(&call, now) {
             self.after.cargo.extend(call.cargo);
             return Err(error);
+        }
+        if call.unreliable && self.fits_a_datagram(&call) {
+            return Ok(self.call_unreliably(call, now));
         }
         let deadline = call.deadline;
         let at_once = matches!(self.phase, Phase::Open) && self.asked.waiting_live == 0 && self.may_send(&call);
@@ -524,7 +530,8 @@ impl Session {
 
     /// Whether every accepted call was answered, no call of ours waits to be sent, and everything was written.
     pub(crate) fn is_drained(&self) -> bool {
-        self.asked.waiting_live == 0 && self.answering.is_idle() && self.outbox.is_flushed()
+        let calls = self.asked.waiting_live == 0 && self.answering.is_idle() && self.unreliable.is_idle();
+        calls && self.outbox.is_flushed()
     }
 
     /// How many calls of ours are under way.
@@ -555,6 +562,7 @@ impl Session {
         let granted = self.holding.granted(hello.lease);
         granted.map_err(|text| RemoteError::new(ErrorKind::Protocol, Executed::No, text))?;
         self.peer = hello.accepts;
+        self.unreliable.taken = hello.features & frame::DATAGRAMS != 0;
         self.node = Some(hello.node);
         self.asked.open(hello.accepts.calls);
         self.send.calls.open(hello.accepts.window_bytes);
@@ -581,6 +589,6 @@ pub(super) fn check_references(references: &[WireReference]) -> Result<(), Strin
     if bytes > limit { Err(format!("references of {bytes} bytes exceed the limit of {limit}")) } else { Ok(()) }
 }
 
-fn oneway_reply() -> RawReply {
+pub(super) fn oneway_reply() -> RawReply {
     RawReply { status: ReplyStatus::Ok, references: Vec::new(), cargo: None, body: Bytes::from_static(&[0xc0]) }
 }

@@ -24,8 +24,13 @@ pub(super) struct End {
 
 impl End {
     fn new(limits: &Limits, now: Instant) -> Self {
+        Self::with_datagrams(limits, now, 0)
+    }
+
+    pub(super) fn with_datagrams(limits: &Limits, now: Instant, bytes: usize) -> Self {
         let settings = Settings { node: NodeId::random(), endpoints: Vec::new(), limits: Arc::new(limits.clone()) };
         let mut session = Session::new(settings, None, now);
+        session.set_datagram_bytes(bytes);
         session.start(now);
         Self { session, input: BytesMut::new(), events: Vec::new() }
     }
@@ -65,7 +70,7 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         let now = Instant::now();
         Self { a: End::new(limits, now), b: End::new(limits, now), now }
     }
@@ -98,6 +103,7 @@ impl Pair {
             object: ObjectId::from_bytes([1; 16]),
             method: MethodId::of("Thing", "act"),
             oneway: false,
+            unreliable: false,
             hops: 0,
             deadline: self.now + Duration::from_secs(30),
             metadata: Metadata::default(),

@@ -107,7 +107,7 @@ fn unknown_method(call: &Call) -> Outcome {
 fn prepare(method: &'static Method, options: Option<&CallOptions>) -> Result<Call, RemoteError> {
     let mut call = Call::new(method.id, bytes::Bytes::new());
     call.idempotent = method.idempotent;
-    call.oneway = method.oneway;
+    (call.oneway, call.unreliable) = (method.oneway, method.unreliable);
     apply(&mut call, method.timeout, options)?;
     Ok(call)
 }

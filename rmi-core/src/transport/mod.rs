@@ -40,9 +40,11 @@ mod unix;
 
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::endpoint::Endpoint;
@@ -77,12 +79,34 @@ pub struct Channel {
     pub identity: Identity,
     /// Where the channel goes to or came from, for people.
     pub address: String,
+    /// Messages beside the bytes, where the network has them.
+    pub datagrams: Option<Box<dyn Datagrams>>,
+}
+
+/// Messages beside the bytes of a channel, for calls that may be lost: each comes whole or not at all, in any order.
+///
+/// Nobody waits for them: what there is no room for is lost, on either side.
+pub trait Datagrams: Send {
+    /// The longest message that can be sent now, in bytes; 0 when the peer takes none.
+    fn bytes_max(&self) -> usize;
+
+    /// Sends a message, or loses it.
+    fn send(&mut self, message: Bytes);
+
+    /// The next message that came; `None` when there will be no more. After `Pending` the task is woken when there is one.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 }
 
 impl Channel {
     /// A channel over `stream`.
     pub fn new(stream: impl Stream + 'static, identity: Identity, address: impl Into<String>) -> Self {
-        Self { stream: Box::new(stream), identity, address: address.into() }
+        Self { stream: Box::new(stream), identity, address: address.into(), datagrams: None }
+    }
+
+    /// The same channel, with messages beside its bytes.
+    #[must_use]
+    pub fn with_datagrams(self, datagrams: impl Datagrams + 'static) -> Self {
+        Self { datagrams: Some(Box::new(datagrams)), ..self }
     }
 }
 

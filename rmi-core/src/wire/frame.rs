@@ -19,6 +19,18 @@ pub(crate) struct CallId {
     pub(crate) generation: u32,
 }
 
+impl CallId {
+    /// The id of an unreliable call, which has no place: its number.
+    pub(crate) fn from_number(number: u64) -> Self {
+        let half = |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
+        Self { slot: half(number), generation: half(number >> 32) }
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.slot)
+    }
+}
+
 /// The two directions of bodies, each with a window of its own, so that replies never wait for calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
@@ -121,6 +133,25 @@ const METADATA: u8 = 4;
 const FOLLOWS: u8 = 8;
 const PROMISE: u8 = 16;
 const LAST: u8 = 16;
+
+/// The feature bit of a node that takes unreliable calls in datagrams.
+pub(crate) const DATAGRAMS: u32 = 1;
+/// What a call takes beside its metadata and its body, with its kind.
+const CALL_BYTES: usize = 39;
+
+/// How long the datagram of a call with this metadata and this body is.
+pub(crate) fn datagram_bytes(metadata: &Metadata, body: &[u8]) -> usize {
+    let pairs: usize = metadata.iter().map(|(key, value)| 4 + key.len() + value.len()).sum();
+    CALL_BYTES + if pairs == 0 { 0 } else { 1 + pairs } + body.len()
+}
+
+/// A call as a datagram: a frame without its length.
+pub(crate) fn encode_datagram(call: &CallFrame) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u8(CALL);
+    encode_call(call, &mut out);
+    out.freeze()
+}
 
 /// Cuts the first whole frame off `input`; `None` when it is not all there yet.
 pub(crate) fn split(input: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, FrameError> {

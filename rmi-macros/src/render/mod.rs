@@ -81,6 +81,7 @@ fn statics(interface: &Interface) -> TokenStream {
         let arguments = method.arguments.iter().map(|argument| argument.ident.to_string());
         let options = &method.options;
         let (idempotent, oneway, spawn) = (options.idempotent, options.oneway, options.spawn);
+        let unreliable = options.unreliable.is_some();
         let promises = method.return_type().is_some_and(promises_object);
         let timeout = match options.timeout_ms {
             Some(time) => quote!(#krate::private::Some(#krate::private::Duration::from_millis(#time))),
@@ -92,6 +93,7 @@ fn statics(interface: &Interface) -> TokenStream {
                 let mut method = #krate::private::Method::new(#interface_name, #wire, &[#(#arguments),*]);
                 method.idempotent = #idempotent;
                 method.oneway = #oneway;
+                method.unreliable = #unreliable;
                 method.spawn = #spawn;
                 method.promises = #promises;
                 method.timeout = #timeout;

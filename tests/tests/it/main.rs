@@ -2,6 +2,7 @@
 mod choice;
 mod collection;
 mod conformance;
+mod datagrams;
 mod hostile;
 mod interfaces;
 mod layers;

@@ -29,6 +29,9 @@ pub mod shop {
         #[deprecated(note = "buy")]
         #[remote(oneway)]
         async fn ring(&self) -> Sold<()>;
+        /// May be lost.
+        #[remote(oneway, unreliable)]
+        async fn hum(&self) -> Sold<()>;
         /// Heavy, and with names that the macro uses itself.
         #[remote(spawn)]
         async fn count(&self, servant: u8, call: &[u8], arguments: &[T], outgoing: Bytes, r#type: &T) -> Sold<usize> {
@@ -54,6 +57,9 @@ pub mod shop {
             Ok(Some(vec![what]))
         }
         async fn ring(&self) -> Sold<()> {
+            Ok(())
+        }
+        async fn hum(&self) -> Sold<()> {
             Ok(())
         }
     }

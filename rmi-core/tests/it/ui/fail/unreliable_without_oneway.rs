@@ -1,0 +1,9 @@
+use rmi_core::{RemoteError, remote};
+
+#[remote]
+trait Thing {
+    #[remote(unreliable)]
+    async fn act(&self) -> Result<(), RemoteError>;
+}
+
+fn main() {}
