@@ -138,6 +138,8 @@ pub const QUIC_STREAM_WINDOW: u32 = 1 << 20;
 /// The bytes of a QUIC connection, all streams together, that may have come and not been read; and those that may have been
 /// written and not been acknowledged. The library's own default is without bound.
 pub const QUIC_WINDOW: u32 = 2 << 20;
+/// The bytes of datagrams that wait in a QUIC connection, for each direction; of more the oldest are lost.
+pub const QUIC_DATAGRAMS_BYTES_MAX: usize = 256 * 1024;
 /// The silence after which a QUIC connection is over: longer than a session waits before it gives a silent peer up.
 pub const QUIC_IDLE: Duration = Duration::from_secs(60);
 /// The silence after which a QUIC connection says that it lives, as often as a session pings: address translations forget

@@ -6,7 +6,8 @@ use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerCo
 use quinn::{ClientConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt, rustls};
 
 use crate::limits::{
-    LISTENER_HANDSHAKES_MAX, QUIC_IDLE, QUIC_INCOMING_BYTES_MAX, QUIC_KEEP_ALIVE, QUIC_STREAM_WINDOW, QUIC_WINDOW,
+    LISTENER_HANDSHAKES_MAX, QUIC_DATAGRAMS_BYTES_MAX, QUIC_IDLE, QUIC_INCOMING_BYTES_MAX, QUIC_KEEP_ALIVE,
+    QUIC_STREAM_WINDOW, QUIC_WINDOW,
 };
 
 pub(super) fn dialling(config: rustls::ClientConfig) -> Result<ClientConfig, NoInitialCipherSuite> {
@@ -34,6 +35,7 @@ fn transport() -> TransportConfig {
     config.send_window(QUIC_WINDOW.into());
     config.max_idle_timeout(IdleTimeout::try_from(QUIC_IDLE).ok());
     config.keep_alive_interval(Some(QUIC_KEEP_ALIVE));
-    config.datagram_receive_buffer_size(None);
+    config.datagram_receive_buffer_size(Some(QUIC_DATAGRAMS_BYTES_MAX));
+    config.datagram_send_buffer_size(QUIC_DATAGRAMS_BYTES_MAX);
     config
 }

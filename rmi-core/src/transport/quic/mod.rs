@@ -1,6 +1,7 @@
 //! QUIC over UDP.
 
 mod config;
+mod datagrams;
 mod listener;
 mod stream;
 
@@ -21,6 +22,7 @@ use crate::peer::Identity;
 use crate::transport::lingering::Lingering;
 use crate::transport::tls::{Credentials, Verifier, WELCOME, explain_alert, host};
 use crate::transport::{Channel, Listener, Transport, TransportError};
+use datagrams::QuicDatagrams;
 use listener::Accepting;
 use stream::QuicStream;
 
@@ -147,7 +149,8 @@ fn chain(connection: &Connection) -> Vec<CertificateDer<'static>> {
 }
 
 fn channel(stream: QuicStream, identity: Identity, address: String) -> Channel {
-    Channel::new(Lingering::new(stream), identity, address)
+    let datagrams = QuicDatagrams::new(stream.connection().clone());
+    Channel::new(Lingering::new(stream), identity, address).with_datagrams(datagrams)
 }
 
 /// Why a dial came to nothing.

@@ -13,7 +13,7 @@ use crate::transport::tls::WELCOME;
 /// One bidirectional stream. Shutting it down ends when the other side has everything, or is gone.
 pub(in crate::transport) struct QuicStream {
     /// Alive as long as the stream; what goes beside the stream goes over it.
-    _connection: Connection,
+    connection: Connection,
     send: SendStream,
     recv: RecvStream,
     end: End,
@@ -29,8 +29,12 @@ enum End {
 }
 
 impl QuicStream {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     pub(super) fn new(connection: Connection, send: SendStream, recv: RecvStream) -> Self {
-        Self { _connection: connection, send, recv, end: End::Open }
+        Self { connection, send, recv, end: End::Open }
     }
 }
 
