@@ -71,6 +71,9 @@ pub const ATTEMPTS_MAX: u32 = 3;
 pub const CONTROL_FRAMES_PER_SECOND_MAX: u32 = 20_000;
 /// The most methods called on objects that do not exist before the peer is taken for a guesser; fills again at 1/s.
 pub const UNKNOWN_OBJECTS_MAX: u32 = 10_000;
+/// The streams beside its bytes that a channel has at a time, in each direction; further large replies wait for one. What has
+/// come on them and is not read takes memory.
+pub const ASIDES_MAX: usize = 4;
 /// The longest datagram: no UDP packet is longer.
 pub const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// The datagrams that wait for the channel to send them; more are lost. A thousand of what a packet carries.
@@ -136,8 +139,9 @@ pub const QUIC_INCOMING_BYTES_MAX: u64 = 64 * 1024;
 /// The bytes of a QUIC stream that may have come and not been read.
 pub const QUIC_STREAM_WINDOW: u32 = 1 << 20;
 /// The bytes of a QUIC connection, all streams together, that may have come and not been read; and those that may have been
-/// written and not been acknowledged. The library's own default is without bound.
-pub const QUIC_WINDOW: u32 = 2 << 20;
+/// written and not been acknowledged. The library's own default is without bound. As many as all streams have and one more, so
+/// that the stream of the session never waits for the others.
+pub const QUIC_WINDOW: u32 = 6 << 20;
 /// The bytes of datagrams that wait in a QUIC connection, for each direction; of more the oldest are lost.
 pub const QUIC_DATAGRAMS_BYTES_MAX: usize = 256 * 1024;
 /// The silence after which a QUIC connection is over: longer than a session waits before it gives a silent peer up.

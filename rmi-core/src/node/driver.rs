@@ -19,6 +19,7 @@ use tokio::time::{Sleep, timeout};
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::LeaseId;
+use crate::node::beside::Beside;
 use crate::node::connection::{Connection, lock};
 use crate::node::{now, serve};
 use crate::peer::Peer;
@@ -47,6 +48,7 @@ pub(super) async fn run(connection: &Arc<Connection>, mut driver: Driver) -> Dri
     let datagram_bytes = driver.datagrams.as_ref().map_or(0, |datagrams| datagrams.bytes_max());
     connection.locked(|session| {
         session.set_datagram_bytes(datagram_bytes);
+        session.set_asides(driver.beside.is_there());
         session.start(now());
     });
     // The program's authorizer runs on this task: what it does to itself must not leave a connection that nobody drives.
@@ -102,6 +104,7 @@ pub(super) struct Driver {
     place: Option<Endpoint>,
     stream: Box<dyn Stream>,
     datagrams: Option<Box<dyn Datagrams>>,
+    beside: Beside,
     identity: crate::peer::Identity,
     address: String,
     input: BytesMut,
@@ -127,12 +130,13 @@ enum Flow {
 
 impl Driver {
     pub(super) fn new(connection: Arc<Connection>, channel: Channel, place: Option<Endpoint>) -> Self {
-        let Channel { stream, identity, address, datagrams } = channel;
+        let Channel { stream, identity, address, datagrams, asides } = channel;
         Self {
             connection,
             place,
             stream,
             datagrams,
+            beside: Beside::new(asides),
             identity,
             address,
             input: BytesMut::new(),
@@ -175,7 +179,12 @@ impl Driver {
     /// Reads until there is no more, and handles what came.
     fn receive(&mut self, cx: &mut Context<'_>) -> Flow {
         for _ in 0..READS_PER_TURN {
-            match self.poll_read(cx) {
+            let read = self.poll_read(cx);
+            // What the peer had whole before it said something, such as goodbye, counts before that.
+            if self.beside.is_there() && self.receive_beside(cx) == Flow::Over {
+                return Flow::Over;
+            }
+            match read {
                 Poll::Pending => return Flow::On,
                 Poll::Ready(Ok(0)) => return self.lost("the peer closed it without a goodbye"),
                 Poll::Ready(Err(error)) => return self.lost(&error.to_string()),
@@ -211,6 +220,7 @@ impl Driver {
         for event in std::mem::take(&mut self.events) {
             match event {
                 Event::Opened { node, endpoints, lease } => {
+                    self.beside.meet();
                     let (identity, address) = (self.identity.clone(), self.address.clone());
                     let peer = Peer { node, connection: self.connection.id, identity, address };
                     if !self.opened(peer, endpoints, lease) {
@@ -231,6 +241,11 @@ impl Driver {
         }
         self.reply();
         flow
+    }
+
+    fn receive_beside(&mut self, cx: &mut Context<'_>) -> Flow {
+        self.beside.receive(&self.connection, &mut self.events, cx);
+        if self.events.is_empty() { Flow::On } else { self.handle_events(now()) }
     }
 
     /// Takes in the messages beside the bytes, as many as bytes are read.
@@ -317,6 +332,9 @@ impl Driver {
     /// Writes until there is nothing more, or the channel takes no more.
     fn transmit(&mut self, cx: &mut Context<'_>) -> Flow {
         self.transmit_datagrams(cx);
+        if self.beside.is_there() {
+            self.beside.transmit(&self.connection, cx);
+        }
         loop {
             let batch = &mut self.batch;
             let over = self.connection.locked(|session| {

@@ -5,6 +5,7 @@
 //! that spawns tasks and asks what time it is.
 
 mod accept;
+mod beside;
 mod builder;
 mod connection;
 mod dial;

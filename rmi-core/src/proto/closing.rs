@@ -42,6 +42,12 @@ impl Session {
         self.signal();
     }
 
+    /// Whether every accepted call was answered, no call of ours waits to be sent, and everything was written.
+    pub(crate) fn is_drained(&self) -> bool {
+        let calls = self.asked.waiting_live == 0 && self.answering.is_idle() && self.unreliable.is_idle();
+        calls && self.is_flushed()
+    }
+
     /// Says goodbye and closes. What was queued before still goes out.
     pub(crate) fn goodbye(&mut self, code: u16, text: &str) {
         self.alternatives = false;
@@ -79,6 +85,7 @@ impl Session {
         self.fail_calls(&closed.error, out, accepted);
         let unsent = self.answering.waiting.drain(..).filter_map(|(_, cargo)| cargo);
         self.after.cargo.extend(unsent);
+        self.asides.drop_all();
         self.phase = Phase::Closed(closed);
         self.signal();
     }

@@ -45,6 +45,8 @@ pub(super) enum Violation {
     Unread { unread: u64, limit: usize },
     #[error("datagram of {0} bytes exceeds the limit of {limit}", limit = limits::DATAGRAM_BYTES_MAX)]
     DatagramTooLong(usize),
+    #[error("a stream beside the others that {0}")]
+    Aside(&'static str),
     #[error("a datagram that {0}")]
     Datagram(&'static str),
     #[error("more than {} control frames in a second", limits::CONTROL_FRAMES_PER_SECOND_MAX)]
@@ -248,7 +250,7 @@ impl Session {
         Ok(())
     }
 
-    fn handle_reply(&mut self, reply: ReplyFrame, now: Instant) -> Result<(), Violation> {
+    pub(super) fn handle_reply(&mut self, reply: ReplyFrame, now: Instant) -> Result<(), Violation> {
         if !self.asked.awaits_reply(reply.id) {
             return Err(Violation::UnknownReply);
         }
@@ -269,7 +271,13 @@ impl Session {
         Ok(())
     }
 
-    fn handle_reply_piece(&mut self, id: CallId, bytes: &Bytes, last: bool, now: Instant) -> Result<(), Violation> {
+    pub(super) fn handle_reply_piece(
+        &mut self,
+        id: CallId,
+        bytes: &Bytes,
+        last: bool,
+        now: Instant,
+    ) -> Result<(), Violation> {
         let whole = self.asked.continue_reply(id, bytes, last).map_err(|()| Violation::BadPiece)?;
         if let Some(reply) = whole {
             self.deliver(id, reply, now);

@@ -6,9 +6,11 @@
 //!   [`release`](Session::release), [`claim`](Session::claim), [`go_away`](Session::go_away),
 //!   [`goodbye`](Session::goodbye);
 //! - **something came in**: [`handle_bytes`](Session::handle_bytes), [`handle_timeout`](Session::handle_timeout),
-//!   [`handle_lost`](Session::handle_lost), [`handle_datagram`](Session::handle_datagram);
+//!   [`handle_lost`](Session::handle_lost), [`handle_datagram`](Session::handle_datagram),
+//!   [`handle_aside`](Session::handle_aside);
 //! - **what is to go out**: [`poll_transmit`](Session::poll_transmit), then [`written`](Session::written);
-//!   [`poll_datagrams`](Session::poll_datagrams);
+//!   [`poll_datagrams`](Session::poll_datagrams); [`poll_aside`](Session::poll_aside), then
+//!   [`aside_taken`](Session::aside_taken);
 //! - **what to wait for**: [`poll_timeout`](Session::poll_timeout), [`poll_outcome`](Session::poll_outcome) and
 //!   [`take_after`](Session::take_after), which is asked after every other call.
 //!
@@ -23,6 +25,7 @@
 
 mod after;
 mod answering;
+mod asides;
 mod asked;
 mod closing;
 mod holding;
@@ -42,6 +45,7 @@ mod tests;
 
 pub(crate) use after::{After, Cargo};
 pub(crate) use answering::IncomingCall;
+pub(crate) use asides::{Arriving, Aside};
 pub(crate) use asked::{CallKey, OutgoingCall, RawOutcome, RawReply};
 pub(crate) use session::{Event, Session, Settings};
 

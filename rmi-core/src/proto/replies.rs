@@ -67,9 +67,15 @@ impl Session {
         match reply.body {
             Body::Whole(body) if bytes > limits::CHUNK_BYTES => {
                 let follows = Body::Follows(u32::try_from(bytes).unwrap_or(u32::MAX));
-                let id = reply.id;
-                self.push(&Frame::Reply(ReplyFrame { body: follows, ..reply }));
-                self.outbox.push_large(Lane::Replies, id, body);
+                let (id, plain) = (reply.id, reply.references.is_empty());
+                let head = Frame::Reply(ReplyFrame { body: follows, ..reply });
+                if plain && self.asides.taken {
+                    self.asides.push(&head, body);
+                    self.signal();
+                } else {
+                    self.push(&head);
+                    self.outbox.push_large(Lane::Replies, id, body);
+                }
             }
             _ => {
                 self.push(&Frame::Reply(reply));

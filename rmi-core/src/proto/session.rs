@@ -13,6 +13,7 @@ use crate::id::{LeaseId, NodeId, ObjectId};
 use crate::limits::{self, Limits};
 use crate::proto::after::After;
 use crate::proto::answering::{Answering, IncomingCall};
+use crate::proto::asides::Asides;
 use crate::proto::asked::{Asked, CallKey, EntryState, OutgoingCall, RawOutcome, RawReply, Sent};
 use crate::proto::code;
 use crate::proto::holding::Holding;
@@ -99,6 +100,7 @@ pub(crate) struct Session {
     pub(super) given: Given,
     pub(super) liveness: Liveness,
     pub(super) unreliable: Unreliable,
+    pub(super) asides: Asides,
     pub(super) holding: Holding,
     /// The time, as far as the session has heard of it.
     pub(super) clock: Instant,
@@ -130,6 +132,7 @@ impl Session {
             given: Given::default(),
             liveness: Liveness::new(now),
             unreliable: Unreliable::default(),
+            asides: Asides::default(),
             holding: Holding::new(&limits, now),
             clock: now,
             send: Lanes::default(),
@@ -434,7 +437,7 @@ impl Session {
     /// The operating system has taken this many bytes.
     pub(crate) fn written(&mut self, bytes: usize, now: Instant) {
         self.outbox.written(bytes);
-        self.liveness.output_taken(now, self.outbox.is_flushed());
+        self.liveness.output_taken(now, self.is_flushed());
     }
 
     pub(crate) fn has_output(&self) -> bool {
@@ -528,12 +531,6 @@ impl Session {
         !self.peer_going_away && !matches!(self.phase, Phase::Closed(_))
     }
 
-    /// Whether every accepted call was answered, no call of ours waits to be sent, and everything was written.
-    pub(crate) fn is_drained(&self) -> bool {
-        let calls = self.asked.waiting_live == 0 && self.answering.is_idle() && self.unreliable.is_idle();
-        calls && self.outbox.is_flushed()
-    }
-
     /// How many calls of ours are under way.
     pub(crate) fn calls_in_flight(&self) -> usize {
         self.asked.in_flight()
@@ -563,6 +560,7 @@ impl Session {
         granted.map_err(|text| RemoteError::new(ErrorKind::Protocol, Executed::No, text))?;
         self.peer = hello.accepts;
         self.unreliable.taken = hello.features & frame::DATAGRAMS != 0;
+        self.asides.taken = hello.features & self.asides.offered() != 0;
         self.node = Some(hello.node);
         self.asked.open(hello.accepts.calls);
         self.send.calls.open(hello.accepts.window_bytes);

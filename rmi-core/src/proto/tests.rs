@@ -28,9 +28,13 @@ impl End {
     }
 
     pub(super) fn with_datagrams(limits: &Limits, now: Instant, bytes: usize) -> Self {
+        Self::new_with(limits, now, |session| session.set_datagram_bytes(bytes))
+    }
+
+    pub(super) fn new_with(limits: &Limits, now: Instant, set: impl FnOnce(&mut Session)) -> Self {
         let settings = Settings { node: NodeId::random(), endpoints: Vec::new(), limits: Arc::new(limits.clone()) };
         let mut session = Session::new(settings, None, now);
-        session.set_datagram_bytes(bytes);
+        set(&mut session);
         session.start(now);
         Self { session, input: BytesMut::new(), events: Vec::new() }
     }

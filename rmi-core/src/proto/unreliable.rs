@@ -57,7 +57,7 @@ impl Session {
 
     /// What this side can do beyond the bytes of the channel, for its hello.
     pub(super) fn features(&self) -> u32 {
-        if self.unreliable.bytes_max > 0 { frame::DATAGRAMS } else { 0 }
+        self.asides.offered() | if self.unreliable.bytes_max > 0 { frame::DATAGRAMS } else { 0 }
     }
 
     /// Whether a call can go in a datagram. One that cannot goes the usual way.

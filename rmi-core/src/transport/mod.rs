@@ -81,6 +81,8 @@ pub struct Channel {
     pub address: String,
     /// Messages beside the bytes, where the network has them.
     pub datagrams: Option<Box<dyn Datagrams>>,
+    /// One-way streams beside the bytes, where the network has them.
+    pub asides: Option<Box<dyn Asides>>,
 }
 
 /// Messages beside the bytes of a channel, for calls that may be lost: each comes whole or not at all, in any order.
@@ -100,7 +102,7 @@ pub trait Datagrams: Send {
 impl Channel {
     /// A channel over `stream`.
     pub fn new(stream: impl Stream + 'static, identity: Identity, address: impl Into<String>) -> Self {
-        Self { stream: Box::new(stream), identity, address: address.into(), datagrams: None }
+        Self { stream: Box::new(stream), identity, address: address.into(), datagrams: None, asides: None }
     }
 
     /// The same channel, with messages beside its bytes.
@@ -108,6 +110,38 @@ impl Channel {
     pub fn with_datagrams(self, datagrams: impl Datagrams + 'static) -> Self {
         Self { datagrams: Some(Box::new(datagrams)), ..self }
     }
+
+    /// The same channel, with one-way streams beside its bytes.
+    #[must_use]
+    pub fn with_asides(self, asides: impl Asides + 'static) -> Self {
+        Self { asides: Some(Box::new(asides)), ..self }
+    }
+}
+
+/// The writing end of a stream beside the bytes. Shutting it down ends when the other side has everything, or is gone;
+/// dropping it before that takes the stream back.
+pub type AsideWriter = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// The reading end of a stream beside the bytes. One that was taken back ends with an error.
+pub type AsideReader = Box<dyn AsyncRead + Send + Unpin>;
+
+/// One-way streams beside the bytes of a channel: what is lost of one keeps neither the others nor the bytes waiting. Large
+/// replies travel on them.
+///
+/// A transport lets a peer open [`ASIDES_MAX`](crate::limits::ASIDES_MAX) at a time, and bounds what may have come on one and
+/// not been read so that the bytes never wait for that.
+pub trait Asides: Send {
+    /// Opens a stream to the peer. `Pending` while the peer lets no more be open; the task is woken then.
+    ///
+    /// # Errors
+    /// The channel is over.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<AsideWriter>>;
+
+    /// The next stream that the peer opened.
+    ///
+    /// # Errors
+    /// The channel is over.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<AsideReader>>;
 }
 
 /// Makes channels to and from the endpoints of one scheme.

@@ -136,6 +136,8 @@ const LAST: u8 = 16;
 
 /// The feature bit of a node that takes unreliable calls in datagrams.
 pub(crate) const DATAGRAMS: u32 = 1;
+/// The feature bit of a node that takes large replies on streams beside the bytes.
+pub(crate) const ASIDES: u32 = 2;
 /// What a call takes beside its metadata and its body, with its kind.
 const CALL_BYTES: usize = 39;
 

@@ -47,6 +47,7 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("ATTEMPTS_MAX", "conformance: idempotent_calls_are_made_again_and_others_never_after_they_were_sent"),
     ("CONTROL_FRAMES_PER_SECOND_MAX", "control_frames_are_bounded"),
     ("UNKNOWN_OBJECTS_MAX", "guessing_objects_is_bounded"),
+    ("ASIDES_MAX", "transports: beside: replies_beyond_the_streams_wait_for_one"),
     ("DATAGRAM_BYTES_MAX", "proto/unreliable_tests: a_malformed_datagram_closes_the_connection"),
     ("DATAGRAMS_WAITING_MAX", "proto/unreliable_tests: the_datagrams_that_wait_are_bounded"),
     ("UNRELIABLE_CALLS_MAX", "proto/unreliable_tests: the_unreliable_calls_that_run_are_bounded_and_the_rest_is_lost"),

@@ -6,7 +6,7 @@ use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerCo
 use quinn::{ClientConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt, rustls};
 
 use crate::limits::{
-    LISTENER_HANDSHAKES_MAX, QUIC_DATAGRAMS_BYTES_MAX, QUIC_IDLE, QUIC_INCOMING_BYTES_MAX, QUIC_KEEP_ALIVE,
+    ASIDES_MAX, LISTENER_HANDSHAKES_MAX, QUIC_DATAGRAMS_BYTES_MAX, QUIC_IDLE, QUIC_INCOMING_BYTES_MAX, QUIC_KEEP_ALIVE,
     QUIC_STREAM_WINDOW, QUIC_WINDOW,
 };
 
@@ -29,7 +29,7 @@ pub(super) fn listening(config: Arc<rustls::ServerConfig>) -> Result<ServerConfi
 fn transport() -> TransportConfig {
     let mut config = TransportConfig::default();
     config.max_concurrent_bidi_streams(VarInt::from_u32(1));
-    config.max_concurrent_uni_streams(VarInt::from_u32(0));
+    config.max_concurrent_uni_streams(VarInt::from_u32(u32::try_from(ASIDES_MAX).unwrap_or(0)));
     config.stream_receive_window(VarInt::from_u32(QUIC_STREAM_WINDOW));
     config.receive_window(VarInt::from_u32(QUIC_WINDOW));
     config.send_window(QUIC_WINDOW.into());

@@ -1,5 +1,6 @@
 //! QUIC over UDP.
 
+mod asides;
 mod config;
 mod datagrams;
 mod listener;
@@ -22,6 +23,7 @@ use crate::peer::Identity;
 use crate::transport::lingering::Lingering;
 use crate::transport::tls::{Credentials, Verifier, WELCOME, explain_alert, host};
 use crate::transport::{Channel, Listener, Transport, TransportError};
+use asides::QuicAsides;
 use datagrams::QuicDatagrams;
 use listener::Accepting;
 use stream::QuicStream;
@@ -149,8 +151,9 @@ fn chain(connection: &Connection) -> Vec<CertificateDer<'static>> {
 }
 
 fn channel(stream: QuicStream, identity: Identity, address: String) -> Channel {
-    let datagrams = QuicDatagrams::new(stream.connection().clone());
-    Channel::new(Lingering::new(stream), identity, address).with_datagrams(datagrams)
+    let connection = stream.connection();
+    let (datagrams, asides) = (QuicDatagrams::new(connection.clone()), QuicAsides::new(connection.clone()));
+    Channel::new(Lingering::new(stream), identity, address).with_datagrams(datagrams).with_asides(asides)
 }
 
 /// Why a dial came to nothing.

@@ -19,7 +19,7 @@ pub(in crate::transport) struct QuicStream {
     end: End,
 }
 
-type Acknowledged = Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send>>;
+pub(super) type Acknowledged = Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send>>;
 
 /// How far the end of our direction is.
 enum End {

@@ -1,5 +1,6 @@
 //! The contract of `rmi_core::transport`, one test a rule, over every transport.
 
+mod beside;
 mod broker;
 mod named;
 mod over_quic;

@@ -1,0 +1,134 @@
+//! Large replies beside the bytes, whole and hostile.
+
+use bytes::Bytes;
+
+use super::{Arriving, Aside};
+use crate::error::ErrorKind;
+use crate::limits::{CHUNK_BYTES, Limits};
+use crate::proto::tests::{End, Pair};
+use crate::proto::{CallKey, Event};
+use crate::wire::frame::{Body, CallId, Frame, ReplyFrame, ReplyStatus};
+
+fn pair() -> Pair {
+    let mut pair = Pair::new(&Limits::default());
+    for end in [&mut pair.a, &mut pair.b] {
+        *end = End::new_with(&Limits::default(), pair.now, |session| session.set_asides(true));
+    }
+    pair.exchange();
+    pair
+}
+
+/// A call that was answered with a body of so many bytes.
+fn answered(pair: &mut Pair, body: usize) -> CallKey {
+    let key = pair.a.session.call(pair.outgoing(1, 1), pair.now).unwrap();
+    pair.exchange();
+    let id = pair.b.calls()[0].id;
+    pair.answer(id, body);
+    key
+}
+
+fn bytes(mut aside: Aside) -> Vec<u8> {
+    let mut all = Vec::new();
+    while !aside.chunk().is_empty() {
+        let chunk = aside.chunk().to_vec();
+        aside.advance(chunk.len());
+        all.extend(chunk);
+    }
+    all
+}
+
+/// What becomes of a stream with these pieces.
+fn arrive(pair: &mut Pair, pieces: &[&[u8]]) -> Option<ErrorKind> {
+    let mut arriving = Arriving::default();
+    for (index, piece) in pieces.iter().enumerate() {
+        arriving.input.extend_from_slice(piece);
+        let ended = index + 1 == pieces.len();
+        pair.a.session.handle_aside(&mut arriving, ended, pair.now, &mut pair.a.events);
+    }
+    let closed = pair.a.session.closed().map(|closed| closed.error.kind());
+    assert_eq!(closed.is_some(), pair.a.events.drain(..).any(|event| matches!(event, Event::Closed)));
+    closed
+}
+
+#[test]
+fn a_large_reply_goes_beside_the_bytes_and_a_small_one_does_not_wait_for_it() {
+    let mut pair = pair();
+    let large = answered(&mut pair, 1 << 20);
+    let small = answered(&mut pair, 10);
+    pair.exchange();
+    assert!(pair.a.outcome(small).is_some() && pair.a.outcome(large).is_none());
+    let sent = bytes(pair.b.session.poll_aside(pair.now).unwrap());
+    let pieces: Vec<&[u8]> = sent.chunks(100_000).chain([&[][..]]).collect();
+    assert_eq!(arrive(&mut pair, &pieces), None);
+    assert_eq!(pair.a.outcome(large).unwrap().unwrap().body.len(), 1 << 20);
+}
+
+#[test]
+fn a_stream_may_come_byte_by_byte() {
+    let mut pair = pair();
+    let key = answered(&mut pair, CHUNK_BYTES + 1);
+    let sent = bytes(pair.b.session.poll_aside(pair.now).unwrap());
+    let (head, rest) = sent.split_at(40);
+    let pieces: Vec<&[u8]> = head.chunks(1).chain([rest]).collect();
+    assert_eq!(arrive(&mut pair, &pieces), None);
+    assert_eq!(pair.a.outcome(key).unwrap().unwrap().body, Bytes::from(vec![9; CHUNK_BYTES + 1]));
+}
+
+#[test]
+fn a_session_is_drained_when_the_peer_has_the_replies_beside_the_bytes() {
+    let mut pair = pair();
+    answered(&mut pair, 1 << 20);
+    pair.exchange();
+    assert!(!pair.b.session.is_drained());
+    pair.b.session.poll_aside(pair.now).unwrap();
+    pair.b.session.aside_taken(false, pair.now);
+    assert!(!pair.b.session.is_drained());
+    pair.b.session.aside_taken(true, pair.now);
+    assert!(pair.b.session.is_drained());
+}
+
+#[test]
+fn replies_go_beside_the_bytes_only_to_peers_that_take_it() {
+    let mut pair = Pair::open(&Limits::default());
+    pair.b.session.set_asides(true);
+    let key = answered(&mut pair, 1 << 20);
+    assert!(pair.b.session.poll_aside(pair.now).is_none());
+    pair.exchange();
+    assert!(pair.a.outcome(key).is_some());
+}
+
+#[test]
+fn a_stream_that_nobody_should_send_closes_the_connection() {
+    let reply = |id, bytes, references: usize| {
+        let reference = crate::wire::reference::WireReference::Promised(crate::ObjectId::from_bytes([3; 16]));
+        let references = vec![reference; references];
+        let mut out = bytes::BytesMut::new();
+        Frame::Reply(ReplyFrame { id, status: ReplyStatus::Ok, references, body: Body::Follows(bytes) })
+            .encode(&mut out);
+        out.to_vec()
+    };
+    let id = |pair: &mut Pair| {
+        pair.a.session.call(pair.outgoing(1, 1), pair.now).unwrap();
+        pair.exchange();
+        pair.b.calls()[0].id
+    };
+    type Hostile<'a> = (&'a str, &'a dyn Fn(CallId) -> Vec<Vec<u8>>);
+    let hostile: [Hostile<'_>; 9] = [
+        ("nothing", &|_| vec![vec![]]),
+        ("half a head", &|id| vec![reply(id, 5, 0)[..9].to_vec()]),
+        ("another frame", &|_| vec![vec![9, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0]]),
+        ("an endless head", &|_| vec![vec![0xff; 8]]),
+        ("references", &|id| vec![reply(id, 5, 1)]),
+        ("a reply to no call", &|id| vec![reply(CallId { slot: id.slot + 1, ..id }, 5, 0)]),
+        ("less than announced", &|id| vec![reply(id, 5, 0), vec![1; 4]]),
+        ("more than announced", &|id| vec![reply(id, 5, 0), vec![1; 5], vec![1]]),
+        ("more than the window", &|id| vec![reply(id, u32::MAX, 0)]),
+    ];
+    for (what, stream) in hostile {
+        let mut pair = pair();
+        let id = id(&mut pair);
+        let stream = stream(id);
+        let pieces: Vec<&[u8]> = stream.iter().map(Vec::as_slice).collect();
+        assert_eq!(arrive(&mut pair, &pieces), Some(ErrorKind::Protocol), "{what}");
+    }
+}
