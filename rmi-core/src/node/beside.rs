@@ -1,4 +1,4 @@
-//! What a driver moves beside the bytes of a channel: large replies on streams of their own.
+//! What a driver moves beside the bytes of a channel: large bodies on streams of their own.
 
 use std::future::Future;
 use std::io;
@@ -23,7 +23,7 @@ pub(super) struct Beside {
     asides: Option<Box<dyn Asides>>,
     /// Whether the peer's hello was there: a stream may overtake it, and waits.
     met: bool,
-    /// A reply for which no stream can be opened yet.
+    /// A body for which no stream can be opened yet.
     next: Option<Aside>,
     leaving: Vec<(AsideWriter, Aside)>,
     coming: Vec<(AsideReader, Arriving)>,
@@ -136,7 +136,7 @@ fn write_on(stream: &mut AsideWriter, aside: &mut Aside, connection: &Connection
     let before = aside.chunk().len();
     let written = poll_write(stream, aside, cx);
     if written.is_ready() || aside.chunk().len() != before {
-        connection.locked(|session| session.aside_taken(written.is_ready(), now()));
+        connection.locked(|session| session.aside_taken(aside, written.is_ready(), now()));
     }
     written.map(drop)
 }

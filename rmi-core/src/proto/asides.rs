@@ -1,16 +1,19 @@
-//! Large replies that travel on one-way streams of their own, beside the bytes of the channel. Protocol §14.
+//! Large bodies that travel on one-way streams of their own, beside the bytes of the channel. Protocol §14.
 //!
-//! Replies come in any order and nothing counts them, so nothing has to wait for such a stream but its caller. Calls stay on
-//! the one stream: their order and their number rest on it.
+//! The head of such a call or reply travels with its body, so that nothing on one stream waits for another. What has an order
+//! stays with the others: a body with references, and one where promises are about. A call of this kind has no number, as
+//! the two sides would count it differently; it is refused with a reply when it comes too late. Later calls through its proxy
+//! wait until the peer has it whole, and what the peer had before it reads on comes first.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::proto::asked::OutgoingCall;
 use crate::proto::incoming::Violation;
 use crate::proto::session::{Event, Phase, Session};
-use crate::wire::frame::{self, Body, CallId, Frame, ReplyFrame};
+use crate::wire::frame::{self, Body, CallFrame, CallId, Frame, Lane, ReplyFrame};
 
 /// The longest frame in front of a body.
 const HEAD_BYTES_MAX: usize = 4096;
@@ -23,7 +26,8 @@ pub(super) struct Asides {
     /// Whether the peer takes them, too.
     pub(super) taken: bool,
     waiting: VecDeque<Aside>,
-    /// How many replies the peer does not have whole, those that wait included.
+    leaving: Vec<Leaving>,
+    /// How many bodies the peer does not have whole, those that wait included.
     unfinished: usize,
 }
 
@@ -36,22 +40,36 @@ impl Asides {
         if self.offered { frame::ASIDES } else { 0 }
     }
 
-    /// Forgets the replies that no stream was opened for.
+    /// Forgets everything that no stream was asked for.
     pub(super) fn drop_all(&mut self) {
         self.waiting.clear();
     }
 
-    pub(super) fn push(&mut self, head: &Frame, body: Bytes) {
+    /// Takes over what begins with `head`; `call` is set when it is a call of ours.
+    pub(super) fn push(&mut self, call: Option<CallId>, head: &Frame, body: Bytes) {
         let mut bytes = BytesMut::new();
         head.encode(&mut bytes);
-        self.waiting.push_back(Aside { head: bytes.freeze(), body });
+        self.waiting.push_back(Aside { call, head: bytes.freeze(), body });
         self.unfinished += 1;
+    }
+
+    /// Whether a stream was asked for, for this call of ours.
+    pub(super) fn is_leaving(&self, id: CallId) -> bool {
+        self.leaving.iter().any(|leaving| leaving.id == id)
     }
 }
 
-/// A reply that is to go on a stream of its own.
+/// A call of ours for which a stream was asked for and which the peer does not have whole.
+struct Leaving {
+    id: CallId,
+    /// Whether its caller is gone.
+    cancelled: bool,
+}
+
+/// A call or a reply that is to go on a stream of its own.
 #[derive(Debug)]
 pub(crate) struct Aside {
+    call: Option<CallId>,
     head: Bytes,
     body: Bytes,
 }
@@ -68,13 +86,13 @@ impl Aside {
     }
 }
 
-/// A reply that is coming on a stream of its own.
+/// A call or a reply that is coming on a stream of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Arriving {
     /// Where the bytes of the stream go.
     pub(crate) input: BytesMut,
-    /// Whose reply it is and how much of its body is to come, once that was told.
-    body: Option<(CallId, usize)>,
+    /// What it is and how much of its body is to come, once that was told.
+    body: Option<(Lane, CallId, usize)>,
 }
 
 impl Session {
@@ -83,17 +101,74 @@ impl Session {
         self.asides.offered = offered;
     }
 
-    /// The next reply that is to go on a stream of its own.
+    /// Whether a large call goes on a stream of its own.
+    pub(super) fn goes_aside(&self, call: &OutgoingCall) -> bool {
+        let plain = call.references.is_empty() && call.promise.is_none() && self.asked.promises.is_idle();
+        plain && self.asides.taken
+    }
+
+    /// The next body that is to go on a stream of its own.
     pub(crate) fn poll_aside(&mut self, now: Instant) -> Option<Aside> {
         let aside = self.asides.waiting.pop_front()?;
+        self.asides.leaving.extend(aside.call.map(|id| Leaving { id, cancelled: false }));
         self.liveness.output_waits(now);
         Some(aside)
     }
 
-    /// Something of such a reply was taken; `finished` when the peer has it whole, or does not want it.
-    pub(crate) fn aside_taken(&mut self, finished: bool, now: Instant) {
+    /// Something of it was taken; `finished` when the peer has it whole, or does not want it.
+    pub(crate) fn aside_taken(&mut self, aside: &Aside, finished: bool, now: Instant) {
+        if let Some(id) = aside.call {
+            if aside.chunk().is_empty()
+                && let Some(sent) = self.asked.sent_by_id(id)
+            {
+                // From here on it may run. No goaway counts it.
+                sent.complete = Some((0, 0));
+            }
+            if finished {
+                self.call_left(id, now);
+            }
+        }
         self.asides.unfinished = self.asides.unfinished.saturating_sub(usize::from(finished));
         self.liveness.output_taken(now, self.is_flushed());
+    }
+
+    fn call_left(&mut self, id: CallId, now: Instant) {
+        let cancelled = self.asides.leaving.iter().any(|leaving| leaving.id == id && leaving.cancelled);
+        self.asides.leaving.retain(|leaving| leaving.id != id);
+        self.cutting.retain(|cut| cut.id != id);
+        if matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        if cancelled {
+            self.push(&Frame::Cancel(id));
+        }
+        if self.asked.waiting_live > 0 {
+            self.pump_calls(now);
+        }
+    }
+
+    /// The caller of a call is gone; says whether it is one that goes on a stream of its own. When it has begun to, the peer is
+    /// told to stop as soon as it has it whole.
+    pub(super) fn cancel_aside(&mut self, id: CallId) -> bool {
+        if let Some(leaving) = self.asides.leaving.iter_mut().find(|leaving| leaving.id == id) {
+            leaving.cancelled = true;
+            return true;
+        }
+        self.forget_aside(id)
+    }
+
+    /// Takes back a call for which no stream was asked for: the peer never hears of it. Says whether there is one.
+    pub(super) fn forget_aside(&mut self, id: CallId) -> bool {
+        let waiting = &mut self.asides.waiting;
+        let at = waiting.iter().position(|aside| aside.call == Some(id));
+        let Some(aside) = at.and_then(|at| waiting.remove(at)) else { return false };
+        self.asides.unfinished = self.asides.unfinished.saturating_sub(1);
+        self.send.calls.credit(aside.body.len() as u64);
+        self.cutting.retain(|cut| cut.id != id);
+        self.asked.free_place(id);
+        self.asked.promises.changed = true;
+        self.signal();
+        true
     }
 
     /// Whether the peer has everything that was queued.
@@ -108,42 +183,62 @@ impl Session {
         }
         self.liveness.received(now);
         self.clock = now;
-        if let Err(violation) = self.take_aside(aside, ended, now) {
+        if let Err(violation) = self.take_aside(aside, ended, now, events) {
             self.violated(&violation.to_string());
             events.push(Event::Closed);
         }
     }
 
-    fn take_aside(&mut self, aside: &mut Arriving, ended: bool, now: Instant) -> Result<(), Violation> {
+    fn take_aside(
+        &mut self,
+        aside: &mut Arriving,
+        ended: bool,
+        now: Instant,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Violation> {
         if matches!(self.phase, Phase::Opening { .. }) {
             return Err(Violation::BeforeHello("a stream"));
         }
         if aside.body.is_none()
             && let Some(head) = frame::split(&mut aside.input, HEAD_BYTES_MAX)?
         {
-            aside.body = Some(self.begin_aside(Frame::decode(head)?, now)?);
+            aside.body = Some(self.begin_aside(Frame::decode(head)?, now, events)?);
         }
-        if let Some((id, left)) = &mut aside.body
+        if let Some((lane, id, left)) = &mut aside.body
             && !aside.input.is_empty()
         {
             let bytes = aside.input.split().freeze();
             *left = left.checked_sub(bytes.len()).ok_or(Violation::BadPiece)?;
-            let (id, last) = (*id, *left == 0);
-            self.handle_reply_piece(id, &bytes, last, now)?;
+            let (lane, id, last) = (*lane, *id, *left == 0);
+            match lane {
+                Lane::Calls => self.handle_aside_piece(id, &bytes, last, events)?,
+                Lane::Replies => self.handle_reply_piece(id, &bytes, last, now)?,
+            }
         }
-        let whole = matches!(aside.body, Some((_, 0)));
+        let whole = matches!(aside.body, Some((_, _, 0)));
         if ended && !whole { Err(Violation::Aside("ends early")) } else { Ok(()) }
     }
 
-    fn begin_aside(&mut self, head: Frame, now: Instant) -> Result<(CallId, usize), Violation> {
+    fn begin_aside(
+        &mut self,
+        head: Frame,
+        now: Instant,
+        events: &mut Vec<Event>,
+    ) -> Result<(Lane, CallId, usize), Violation> {
         match head {
-            Frame::Reply(ReplyFrame { id, status, references, body: Body::Follows(bytes) })
-                if references.is_empty() =>
-            {
-                self.handle_reply(ReplyFrame { id, status, references, body: Body::Follows(bytes) }, now)?;
-                Ok((id, bytes as usize))
+            Frame::Reply(reply @ ReplyFrame { body: Body::Follows(bytes), .. }) if reply.references.is_empty() => {
+                let id = reply.id;
+                self.handle_reply(reply, now)?;
+                Ok((Lane::Replies, id, bytes as usize))
             }
-            _ => Err(Violation::Aside("does not begin with a reply that has no references and whose body follows")),
+            Frame::Call(call @ CallFrame { body: Body::Follows(bytes), promise: None, .. })
+                if call.references.is_empty() =>
+            {
+                let id = call.id;
+                self.handle_call(call, events)?;
+                Ok((Lane::Calls, id, bytes as usize))
+            }
+            _ => Err(Violation::Aside("does not begin with a call or a reply without references whose body follows")),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Large replies beside the bytes, whole and hostile.
+//! Large bodies beside the bytes, whole, in order, cancelled, late and hostile.
 
 use bytes::Bytes;
 
 use super::{Arriving, Aside};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::limits::{CHUNK_BYTES, Limits};
 use crate::proto::tests::{End, Pair};
 use crate::proto::{CallKey, Event};
@@ -80,10 +80,11 @@ fn a_session_is_drained_when_the_peer_has_the_replies_beside_the_bytes() {
     answered(&mut pair, 1 << 20);
     pair.exchange();
     assert!(!pair.b.session.is_drained());
-    pair.b.session.poll_aside(pair.now).unwrap();
-    pair.b.session.aside_taken(false, pair.now);
+    let mut aside = pair.b.session.poll_aside(pair.now).unwrap();
+    aside.advance(1);
+    pair.b.session.aside_taken(&aside, false, pair.now);
     assert!(!pair.b.session.is_drained());
-    pair.b.session.aside_taken(true, pair.now);
+    pair.b.session.aside_taken(&aside, true, pair.now);
     assert!(pair.b.session.is_drained());
 }
 
@@ -95,6 +96,117 @@ fn replies_go_beside_the_bytes_only_to_peers_that_take_it() {
     assert!(pair.b.session.poll_aside(pair.now).is_none());
     pair.exchange();
     assert!(pair.a.outcome(key).is_some());
+}
+
+/// A call with a large body, on its way on a stream of its own.
+fn large_call(pair: &mut Pair, order: u64) -> CallKey {
+    pair.a.session.call(pair.outgoing(1 << 20, order), pair.now).unwrap()
+}
+
+/// Hands the whole of it to the network.
+fn hand_over(pair: &mut Pair, aside: &mut Aside) -> Vec<u8> {
+    let mut all = Vec::new();
+    while !aside.chunk().is_empty() {
+        let chunk = aside.chunk().to_vec();
+        aside.advance(chunk.len());
+        all.extend(chunk);
+    }
+    pair.a.session.aside_taken(aside, false, pair.now);
+    all
+}
+
+fn arrive_at_b(pair: &mut Pair, bytes: &[u8]) {
+    let mut arriving = Arriving::default();
+    arriving.input.extend_from_slice(bytes);
+    pair.b.session.handle_aside(&mut arriving, true, pair.now, &mut pair.b.events);
+}
+
+#[test]
+fn a_large_call_goes_beside_the_bytes_and_only_its_own_order_waits_for_it() {
+    let mut pair = pair();
+    let large = large_call(&mut pair, 1);
+    let behind = pair.a.session.call(pair.outgoing(2, 1), pair.now).unwrap();
+    let other = pair.a.session.call(pair.outgoing(3, 2), pair.now).unwrap();
+    pair.exchange();
+    assert_eq!(pair.b.calls().iter().map(|call| call.body.len()).collect::<Vec<_>>(), [3]);
+    let mut aside = pair.a.session.poll_aside(pair.now).unwrap();
+    let sent = hand_over(&mut pair, &mut aside);
+    pair.exchange();
+    assert!(pair.b.calls().is_empty());
+    arrive_at_b(&mut pair, &sent);
+    pair.a.session.aside_taken(&aside, true, pair.now);
+    pair.exchange();
+    let calls = pair.b.calls();
+    assert_eq!(calls.iter().map(|call| call.body.len()).collect::<Vec<_>>(), [1 << 20, 2]);
+    pair.answer(calls[0].id, 1);
+    pair.exchange();
+    assert!(
+        pair.a.outcome(large).unwrap().is_ok() && pair.a.outcome(behind).is_none() && pair.a.outcome(other).is_none()
+    );
+}
+
+#[test]
+fn a_call_beside_the_bytes_may_have_run_from_its_last_byte_on() {
+    for (whole, executed) in [(false, Executed::No), (true, Executed::Maybe)] {
+        let mut pair = pair();
+        let key = large_call(&mut pair, 1);
+        let mut aside = pair.a.session.poll_aside(pair.now).unwrap();
+        if whole {
+            hand_over(&mut pair, &mut aside);
+        } else {
+            aside.advance(aside.chunk().len());
+            pair.a.session.aside_taken(&aside, false, pair.now);
+        }
+        pair.a.session.handle_lost(RemoteError::new(ErrorKind::Disconnected, Executed::Maybe, "lost"));
+        assert_eq!(pair.a.failure(key).executed(), executed);
+    }
+}
+
+#[test]
+fn a_cancelled_call_beside_the_bytes_is_stopped_when_it_is_whole_and_one_that_has_not_begun_is_forgotten() {
+    let mut pair = pair();
+    let (begun, not_begun) = (large_call(&mut pair, 1), large_call(&mut pair, 2));
+    let mut aside = pair.a.session.poll_aside(pair.now).unwrap();
+    pair.a.session.cancel(not_begun);
+    assert!(pair.a.session.poll_aside(pair.now).is_none() && pair.a.session.calls_in_flight() == 1);
+    pair.a.session.cancel(begun);
+    pair.exchange();
+    let sent = hand_over(&mut pair, &mut aside);
+    arrive_at_b(&mut pair, &sent);
+    pair.a.session.aside_taken(&aside, true, pair.now);
+    pair.exchange();
+    let events = std::mem::take(&mut pair.b.events);
+    let [Event::Opened { .. }, Event::Call(call), Event::Cancel(id)] = &events[..] else {
+        panic!("{} events", events.len())
+    };
+    assert_eq!(call.id, *id);
+    pair.answer(call.id, 1);
+    pair.exchange();
+    assert!(pair.a.session.is_drained() && pair.a.session.calls_in_flight() == 0);
+    // The credit of both is back: there is room for as much as ever.
+    for order in 10..40 {
+        large_call(&mut pair, order);
+        assert!(pair.a.session.poll_aside(pair.now).is_some());
+    }
+}
+
+#[test]
+fn a_call_beside_the_bytes_that_comes_after_the_goaway_is_refused_by_its_reply() {
+    let mut pair = pair();
+    let (begun, not_begun) = (large_call(&mut pair, 1), large_call(&mut pair, 2));
+    let mut aside = pair.a.session.poll_aside(pair.now).unwrap();
+    pair.b.session.go_away();
+    pair.exchange();
+    let refused = pair.a.failure(not_begun);
+    assert_eq!((refused.kind(), refused.executed()), (ErrorKind::Draining, Executed::No));
+    assert!(pair.a.outcome(begun).is_none());
+    let sent = hand_over(&mut pair, &mut aside);
+    arrive_at_b(&mut pair, &sent);
+    pair.a.session.aside_taken(&aside, true, pair.now);
+    pair.exchange();
+    let refused = pair.a.failure(begun);
+    assert_eq!((refused.kind(), refused.executed()), (ErrorKind::Draining, Executed::No));
+    assert!(pair.b.calls().is_empty() && pair.b.session.is_drained());
 }
 
 #[test]

@@ -113,14 +113,18 @@ impl Session {
     /// Fails the calls that a peer which is going away will not accept.
     pub(super) fn fail_unaccepted(&mut self, accepted: u64) {
         let draining = RemoteError::new(ErrorKind::Draining, Executed::No, "the node is shutting down");
+        let asides = &self.asides;
         let refused = self.asked.select(|entry| match &entry.state {
             EntryState::Waiting(_) => true,
+            // Those on streams of their own are refused each by its reply.
+            EntryState::Sent(sent) if asides.is_leaving(sent.id) => false,
             EntryState::Sent(sent) => sent.complete.is_none_or(|(_, number)| number > accepted),
             _ => false,
         });
         for key in refused {
             if let Some(entry) = self.asked.entry(key)
                 && let EntryState::Sent(sent) = entry.state
+                && !self.forget_aside(sent.id)
             {
                 self.outbox.drop_large(Lane::Calls, sent.id);
                 self.asked.free_place(sent.id);
@@ -129,6 +133,20 @@ impl Session {
         }
         self.asked.waiting.clear();
         self.asked.waiting_live = 0;
+    }
+
+    /// Asks the peer to stop; the place stays taken until its reply says that it did.
+    pub(super) fn cancel_sent(&mut self, sent: Sent) {
+        self.asked.set_caller(sent.id, None);
+        if self.cancel_aside(sent.id) {
+            return;
+        }
+        if self.outbox.drop_large(Lane::Calls, sent.id) {
+            self.cutting.retain(|cut| cut.id != sent.id);
+        }
+        if !matches!(self.phase, Phase::Closed(_)) {
+            self.push(&Frame::Cancel(sent.id));
+        }
     }
 
     /// Fails the calls whose deadline has passed.

@@ -194,7 +194,7 @@ impl Session {
         self.close(Closed { clean, lost, error }, written, Some(accepted));
     }
 
-    fn handle_call(&mut self, mut call: CallFrame, events: &mut Vec<Event>) -> Result<(), Violation> {
+    pub(super) fn handle_call(&mut self, mut call: CallFrame, events: &mut Vec<Event>) -> Result<(), Violation> {
         match std::mem::replace(&mut call.body, Body::Follows(0)) {
             Body::Whole(body) => {
                 self.charge(Lane::Calls, body.len())?;
@@ -224,7 +224,7 @@ impl Session {
 
     /// Hands a whole call over. From here on it gets exactly one reply, unless we said that we go away: the peer knows
     /// the number of the last call that counts.
-    fn accept(&mut self, mut call: IncomingCall, events: &mut Vec<Event>) -> Result<(), Violation> {
+    fn accept(&mut self, call: IncomingCall, events: &mut Vec<Event>) -> Result<(), Violation> {
         self.hand_over(Lane::Calls, call.body.len());
         if self.going_away {
             self.release_unread(&call.references);
@@ -232,6 +232,27 @@ impl Session {
             return Ok(());
         }
         self.answering.accepted += 1;
+        self.take_in(call, events)
+    }
+
+    /// A piece of a call that comes on a stream of its own. It has no number: too late, it is refused by its reply.
+    pub(super) fn handle_aside_piece(
+        &mut self,
+        id: CallId,
+        bytes: &Bytes,
+        last: bool,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Violation> {
+        let Some(call) = self.answering.piece(id, bytes, last)? else { return Ok(()) };
+        self.hand_over(Lane::Calls, call.body.len());
+        if self.going_away {
+            self.reply(id, Err(RemoteError::new(ErrorKind::Draining, Executed::No, "the node is shutting down")));
+            return Ok(());
+        }
+        self.take_in(call, events)
+    }
+
+    fn take_in(&mut self, mut call: IncomingCall, events: &mut Vec<Event>) -> Result<(), Violation> {
         // A call does not know its own promise.
         call.dependent = self.given.names(call.object, &call.references);
         if let Some(promise) = call.promise {

@@ -70,7 +70,7 @@ impl Session {
                 let (id, plain) = (reply.id, reply.references.is_empty());
                 let head = Frame::Reply(ReplyFrame { body: follows, ..reply });
                 if plain && self.asides.taken {
-                    self.asides.push(&head, body);
+                    self.asides.push(None, &head, body);
                     self.signal();
                 } else {
                     self.push(&head);

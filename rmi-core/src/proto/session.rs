@@ -198,8 +198,8 @@ impl Session {
             let key = self.asked.insert(deadline, call.promise, EntryState::Waiting(Box::new(call)));
             self.asked.waiting.push_back(key);
             self.asked.waiting_live += 1;
-            if matches!(self.phase, Phase::Open) && !self.asked.promises.is_idle() {
-                // What waits for a promise does not hold back what does not.
+            if matches!(self.phase, Phase::Open) && !(self.asked.promises.is_idle() && self.cutting.is_empty()) {
+                // What waits for a promise, or behind a large body, does not hold back what does not.
                 self.pump_calls(now);
             }
             key
@@ -273,6 +273,7 @@ impl Session {
         };
         self.asked.promises.hold(call.order, call.object, &call.references);
         let cut = large.then(|| Cut::new(id, &call));
+        let aside = large && self.goes_aside(&call);
         let promise = call.promise;
         let left = call.deadline.saturating_duration_since(now).as_millis();
         let frame = Frame::Call(CallFrame {
@@ -287,15 +288,19 @@ impl Session {
             references: call.references,
             body,
         });
-        let end = self.push(&frame);
         let mut sent = Sent { id, complete: None };
         self.shipped(call.cargo);
-        if let Some(cut) = cut {
+        if aside {
+            self.cutting.extend(cut);
+            self.asides.push(Some(id), &frame, call.body);
+            self.signal();
+        } else if let Some(cut) = cut {
+            self.push(&frame);
             self.cutting.push(cut);
             self.outbox.push_large(Lane::Calls, id, call.body);
         } else {
             self.asked.sent += 1;
-            sent.complete = Some((end, self.asked.sent));
+            sent.complete = Some((self.push(&frame), self.asked.sent));
             if let Some(promise) = promise {
                 self.asked.promises.sent(promise);
             }
@@ -380,17 +385,6 @@ impl Session {
             EntryState::Sent(sent) => self.cancel_sent(sent),
             EntryState::Done(Ok(reply)) => self.release_unread(&reply.references),
             EntryState::Done(Err(_)) | EntryState::Free => {}
-        }
-    }
-
-    /// Asks the peer to stop; the place stays taken until its reply says that it did.
-    pub(super) fn cancel_sent(&mut self, sent: Sent) {
-        self.asked.set_caller(sent.id, None);
-        if self.outbox.drop_large(Lane::Calls, sent.id) {
-            self.cutting.retain(|cut| cut.id != sent.id);
-        }
-        if !matches!(self.phase, Phase::Closed(_)) {
-            self.push(&Frame::Cancel(sent.id));
         }
     }
 }
