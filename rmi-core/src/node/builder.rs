@@ -90,7 +90,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Adds a transport, or replaces the one for its scheme. `tcp` and `unix` are there from the start.
+    /// Adds a transport, or replaces the one for its scheme. Those of [`transport::defaults`] are there from the start.
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transports.insert(transport.scheme().to_owned(), transport);
         self

@@ -189,7 +189,8 @@ async fn process(program: &str, way: &Way, arguments: &[&str]) -> (Child, String
 pub(super) async fn s9_the_calls_to_a_host_that_is_killed_end_and_may_have_run(way: Way) {
     let (mut host, reference) = process(env!("CARGO_BIN_EXE_host"), &way, &["exercise"]).await;
     let caller = way.caller().start().await.unwrap();
-    let far: Proxy<dyn Exercise> = caller.proxy(&reference.parse().unwrap()).unwrap();
+    let reference: ObjectRef = reference.parse().unwrap();
+    let far: Proxy<dyn Exercise> = caller.proxy(&reference).unwrap();
     far.note().await.unwrap();
     let hanging = tokio::spawn({
         let far = far.clone();
@@ -202,6 +203,8 @@ pub(super) async fn s9_the_calls_to_a_host_that_is_killed_end_and_may_have_run(w
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe), "{error}");
     println!("over {}: noticed after {:?}", way.scheme(), begun.elapsed());
     caller.shutdown().await;
+    // Whoever listens there next takes away what the killed host left.
+    way.transport().listen(&reference.endpoints[0]).await.unwrap();
 }
 
 pub(super) async fn s10_what_a_caller_held_that_is_killed_is_dropped(way: Way) {
