@@ -15,6 +15,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use rmi_core::Proxy;
 use rmi_examples::process::{Outcome, Process, child, report};
+use tokio::process::Command;
 
 use counter::{Clerk, Counter};
 use measure::{Figures, measure};
@@ -45,6 +46,8 @@ fn main() -> ExitCode {
     report(runtime.map_err(Into::into).and_then(|runtime| {
         runtime.block_on(async {
             match options.role {
+                // Its input is the way to its parent.
+                Some(Role::Keep { way: Way::Exec, directory }) => keep(Way::Exec, &directory).await,
                 Some(Role::Keep { way, directory }) => child(keep(way, &directory)).await,
                 None => compare(&options.only, Duration::from_secs_f64(options.seconds)).await,
             }
@@ -53,8 +56,14 @@ fn main() -> ExitCode {
 }
 
 async fn keep(way: Way, directory: &Path) -> Outcome {
+    let counter = Proxy::<dyn Counter>::new(Clerk::default());
+    if way == Way::Exec {
+        let node = way.host(directory)?.serve_parent(&counter).start().await?;
+        node.parent_gone().await;
+        return Ok(());
+    }
     let node = way.host(directory)?.start().await?;
-    println!("{}", node.export(&Proxy::<dyn Counter>::new(Clerk::default()))?);
+    println!("{}", node.export(&counter)?);
     std::future::pending().await
 }
 
@@ -73,13 +82,24 @@ async fn compare(only: &[Way], time: Duration) -> Outcome {
 }
 
 async fn over(way: Way, directory: &Path, time: Duration) -> Outcome<(Figures, String)> {
-    way.prepare(directory).await?;
+    let _beside = way.prepare(directory).await?;
     let caller = way.caller(directory)?.start().await?;
-    let keeper = Process::start(&["keep", &way.to_string(), &directory.display().to_string()]).await?;
-    let counter: Proxy<dyn Counter> = caller.proxy(&keeper.line.parse()?)?;
-    let result = (measure(&counter, time).await?, counter.who().await?);
-    drop(counter);
+    let arguments = ["keep", &way.to_string(), &directory.display().to_string()];
+    if way == Way::Exec {
+        let mut program = Command::new(std::env::current_exe()?);
+        program.args(arguments);
+        let keeper = caller.spawn::<dyn Counter>(program).await?;
+        let result = ask(keeper.proxy(), time).await?;
+        keeper.end().await?;
+        return Ok(result);
+    }
+    let keeper = Process::start(&arguments).await?;
+    let result = ask(&caller.proxy(&keeper.line.parse()?)?, time).await?;
     caller.shutdown().await;
     keeper.end().await?;
     Ok(result)
+}
+
+async fn ask(counter: &Proxy<dyn Counter>, time: Duration) -> Outcome<(Figures, String)> {
+    Ok((measure(counter, time).await?, counter.who().await?))
 }

@@ -46,5 +46,8 @@ pages! {
     the_page_holds_over_tls: "tls" ALL;
     the_page_holds_over_quic: "quic" ALL;
     the_calls_of_the_page_hold_over_mem: "mem" CALLS;
+    the_calls_of_the_page_hold_over_exec: "exec" CALLS;
+    the_calls_of_the_page_hold_over_fifo: "fifo" CALLS;
+    the_calls_of_the_page_hold_over_mq: "mq" CALLS;
     the_calls_of_the_page_hold_over_nats: "nats" CALLS;
 }
