@@ -173,6 +173,13 @@ pub const BROKER_ANSWER: Duration = Duration::from_secs(3);
 /// After what time a message over a broker that nobody acknowledged is sent again, at first; a broker answers within
 /// milliseconds, and one that restarts needs about this long.
 pub const BROKER_RESEND: Duration = Duration::from_millis(500);
+/// What a direction of a channel through shared memory holds before its writer waits: two chunks of bodies, so that one is
+/// written while the other is read, and what the caches of a processor core hold. Each channel has two of these, in memory
+/// that the side that accepted is charged for.
+pub const SHM_RING_BYTES: usize = 128 * 1024;
+/// How long a side of a channel through shared memory sleeps before it looks although nobody rang. A peer that should have
+/// rung and did not delays itself by this much.
+pub const SHM_LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The bounds that a node may set for itself. [`Limits::default`] states each default.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -107,6 +108,10 @@ pub(super) struct Driver {
     beside: Beside,
     identity: crate::peer::Identity,
     address: String,
+    /// What the transport is told: see [`Channel::one_awaited`].
+    one_awaited: Arc<AtomicBool>,
+    /// What came with the last read.
+    came: usize,
     input: BytesMut,
     read_size: usize,
     batch: VecDeque<Bytes>,
@@ -117,6 +122,11 @@ pub(super) struct Driver {
     replies: serve::Replies,
     /// Whether callers were given their chance to queue before the next write.
     yielded: bool,
+    /// Whether something was written since it was last asked for.
+    wrote: bool,
+    /// Whether the last read found nothing, and whether the one before it left room for more.
+    drained: bool,
+    has_room: bool,
     /// Whether the channel can still be written to.
     writable: bool,
 }
@@ -130,7 +140,7 @@ enum Flow {
 
 impl Driver {
     pub(super) fn new(connection: Arc<Connection>, channel: Channel, place: Option<Endpoint>) -> Self {
-        let Channel { stream, identity, address, datagrams, asides } = channel;
+        let Channel { stream, identity, address, one_awaited, datagrams, asides } = channel;
         Self {
             connection,
             place,
@@ -139,6 +149,8 @@ impl Driver {
             beside: Beside::new(asides),
             identity,
             address,
+            one_awaited,
+            came: 0,
             input: BytesMut::new(),
             read_size: READ_QUIET,
             batch: VecDeque::new(),
@@ -147,6 +159,9 @@ impl Driver {
             events: Vec::new(),
             replies: Vec::new(),
             yielded: false,
+            wrote: false,
+            drained: false,
+            has_room: false,
             writable: true,
         }
     }
@@ -155,16 +170,31 @@ impl Driver {
         // Calls that waited for a promise go before those that came after it was settled.
         serve::serve_due(&self.connection, &mut self.replies);
         self.reply();
-        if self.receive(cx) == Flow::Over || self.receive_datagrams(cx) == Flow::Over {
-            return Poll::Ready(());
-        }
-        if self.hold_back(cx) {
-            return Poll::Pending;
-        }
+        let mut reads = READS_PER_TURN;
         loop {
+            if self.receive(cx, &mut reads) == Flow::Over || self.receive_datagrams(cx) == Flow::Over {
+                return Poll::Ready(());
+            }
+            if self.hold_back(cx) {
+                return Poll::Pending;
+            }
             if self.transmit(cx) == Flow::Over {
                 return Poll::Ready(());
             }
+            // Some transports wait a moment for the answer to what was written: that is when they are asked again.
+            if !std::mem::take(&mut self.wrote) && self.drained {
+                return self.rest(cx);
+            }
+            if reads == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Waits for the session's next moment.
+    fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
             let due = self.connection.locked(|session| {
                 session.set_driver(cx.waker());
                 session.poll_timeout()
@@ -173,29 +203,35 @@ impl Driver {
             ready!(self.timer.poll(due, cx));
             self.connection.tend_held();
             self.connection.locked(|session| session.handle_timeout(now()));
+            if self.transmit(cx) == Flow::Over {
+                return Poll::Ready(());
+            }
         }
     }
 
-    /// Reads until there is no more, and handles what came.
-    fn receive(&mut self, cx: &mut Context<'_>) -> Flow {
-        for _ in 0..READS_PER_TURN {
+    /// Reads what there is, but no more than so often, and handles it.
+    fn receive(&mut self, cx: &mut Context<'_>, reads: &mut usize) -> Flow {
+        self.drained = false;
+        while *reads > 0 {
+            *reads -= 1;
             let read = self.poll_read(cx);
             // What the peer had whole before it said something, such as goodbye, counts before that.
             if self.beside.is_there() && self.receive_beside(cx) == Flow::Over {
                 return Flow::Over;
             }
             match read {
-                Poll::Pending => return Flow::On,
+                Poll::Pending => {
+                    self.drained = true;
+                    return Flow::On;
+                }
                 Poll::Ready(Ok(0)) => return self.lost("the peer closed it without a goodbye"),
                 Poll::Ready(Err(error)) => return self.lost(&error.to_string()),
-                Poll::Ready(Ok(_)) => {
-                    if self.handle_input() == Flow::Over {
-                        return Flow::Over;
-                    }
-                }
+                Poll::Ready(Ok(_)) if self.handle_input() == Flow::Over => return Flow::Over,
+                // There was room for more: what is answered by now goes first.
+                Poll::Ready(Ok(_)) if self.has_room => return Flow::On,
+                Poll::Ready(Ok(_)) => {}
             }
         }
-        cx.waker().wake_by_ref();
         Flow::On
     }
 
@@ -204,6 +240,7 @@ impl Driver {
             self.input.reserve(self.read_size);
         }
         let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        self.has_room = self.input.len() < self.input.capacity();
         self.read_size = if read >= READ_QUIET / 2 { READ_BUSY } else { READ_QUIET };
         Poll::Ready(Ok(read))
     }
@@ -212,6 +249,7 @@ impl Driver {
         let now = now();
         let (input, events) = (&mut self.input, &mut self.events);
         self.connection.locked(|session| session.handle_bytes(input, now, events));
+        self.came = self.events.len();
         self.handle_events(now)
     }
 
@@ -340,6 +378,8 @@ impl Driver {
             let over = self.connection.locked(|session| {
                 session.poll_transmit(batch, now());
                 session.set_driver(cx.waker());
+                let several = session.calls_in_flight() > 1 || session.calls_served() > 1 || self.came > 1;
+                self.one_awaited.store(!several, Ordering::Relaxed);
                 session.is_over()
             });
             if over {
@@ -361,6 +401,7 @@ impl Driver {
             let taken = ready!(write_some(&mut self.stream, &self.batch, cx))?;
             advance(&mut self.batch, taken);
             self.connection.locked(|session| session.written(taken, now()));
+            self.wrote = true;
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }

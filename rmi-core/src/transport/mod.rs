@@ -33,6 +33,9 @@ mod mq;
 mod nats;
 #[cfg(feature = "quic")]
 mod quic;
+#[cfg(target_os = "linux")]
+mod shm;
+mod socket;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
@@ -40,6 +43,7 @@ mod unix;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -60,6 +64,8 @@ pub use mq::Mq;
 pub use nats::{BrokerOptions, Nats};
 #[cfg(feature = "quic")]
 pub use quic::Quic;
+#[cfg(target_os = "linux")]
+pub use shm::Shm;
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::{Credentials, CredentialsError, Tls};
@@ -83,6 +89,9 @@ pub struct Channel {
     pub datagrams: Option<Box<dyn Datagrams>>,
     /// One-way streams beside the bytes, where the network has them.
     pub asides: Option<Box<dyn Asides>>,
+    /// Whether at most one answer is awaited, as whoever uses the channel says; true from the start. Only then a transport
+    /// should wait awake for it: with several under way there is other work to do.
+    pub one_awaited: Arc<AtomicBool>,
 }
 
 /// Messages beside the bytes of a channel, for calls that may be lost: each comes whole or not at all, in any order.
@@ -102,7 +111,8 @@ pub trait Datagrams: Send {
 impl Channel {
     /// A channel over `stream`.
     pub fn new(stream: impl Stream + 'static, identity: Identity, address: impl Into<String>) -> Self {
-        Self { stream: Box::new(stream), identity, address: address.into(), datagrams: None, asides: None }
+        let one_awaited = Arc::new(AtomicBool::new(true));
+        Self { stream: Box::new(stream), identity, address: address.into(), datagrams: None, asides: None, one_awaited }
     }
 
     /// The same channel, with messages beside its bytes.
@@ -254,14 +264,15 @@ impl TransportError {
     }
 }
 
-/// The transports that every node has: `tcp` and `unix`, and with the feature `nats` a broker that asks for no sign-in.
-/// The transports that every node has: `tcp` and `unix`, and on Linux `fifo`.
-/// The transports that every node has: `tcp` and `unix`, and on Linux `fifo` and `mq`.
+/// The transports that every node has: `tcp` and `unix`, on Linux `shm`, and with the feature `nats` a broker that asks for
+/// no sign-in.
 #[must_use]
 pub fn defaults() -> Vec<Arc<dyn Transport>> {
     vec![
         Arc::new(Tcp),
         Arc::new(Unix),
+        #[cfg(target_os = "linux")]
+        Arc::new(Shm::new()),
         #[cfg(feature = "nats")]
         Arc::new(Nats::new()),
         #[cfg(target_os = "linux")]

@@ -1,15 +1,12 @@
 //! Unix sockets.
 
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 
 use crate::endpoint::Endpoint;
-use crate::peer::Identity;
+use crate::transport::socket::{self, Bound};
 use crate::transport::{Channel, Listener, Transport, TransportError, pause_after};
 
 /// `unix:/path`: Unix sockets. The kernel proves the peer's user, group and process.
@@ -18,9 +15,6 @@ use crate::transport::{Channel, Listener, Transport, TransportError, pause_after
 /// taken over. Limit: the path has 107 bytes at most.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unix;
-
-/// What fits into `sockaddr_un` beside its closing zero.
-const PATH_BYTES_MAX: usize = 107;
 
 #[async_trait]
 impl Transport for Unix {
@@ -33,50 +27,18 @@ impl Transport for Unix {
     }
 
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
-        let io = |error| TransportError::io(endpoint, error);
-        let stream = UnixStream::connect(path(endpoint)?).await.map_err(io)?;
-        channel(stream, endpoint).map_err(io)
+        let stream = socket::connect(endpoint).await?;
+        channel(stream, endpoint).map_err(|error| TransportError::io(endpoint, error))
     }
 
     async fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, TransportError> {
-        let io = |error| TransportError::io(endpoint, error);
-        let path = path(endpoint)?.to_owned();
-        clear(&path, endpoint).await?;
-        let listener = UnixListener::bind(&path).map_err(io)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(io)?;
-        let inode = fs::symlink_metadata(&path).map_err(io)?.ino();
-        Ok(Box::new(Accepting { endpoint: endpoint.clone(), listener, path, inode }))
-    }
-}
-
-fn path(endpoint: &Endpoint) -> Result<&Path, TransportError> {
-    let path = endpoint.address();
-    if path.len() > PATH_BYTES_MAX {
-        let reason = format!("path of {} bytes exceeds the limit of {PATH_BYTES_MAX}", path.len());
-        return Err(TransportError::address(endpoint, reason));
-    }
-    Ok(Path::new(path))
-}
-
-/// Removes a socket that nobody listens on any more, and nothing else.
-async fn clear(path: &Path, endpoint: &Endpoint) -> Result<(), TransportError> {
-    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
-    if !found.file_type().is_socket() {
-        return Err(TransportError::address(endpoint, "the path exists and is not a socket"));
-    }
-    match UnixStream::connect(path).await {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(|error| TransportError::io(endpoint, error))
-        }
-        _ => Err(TransportError::InUse(endpoint.clone())),
+        Ok(Box::new(Accepting { endpoint: endpoint.clone(), bound: Bound::new(endpoint).await? }))
     }
 }
 
 struct Accepting {
     endpoint: Endpoint,
-    listener: UnixListener,
-    path: PathBuf,
-    inode: u64,
+    bound: Bound,
 }
 
 #[async_trait]
@@ -87,29 +49,16 @@ impl Listener for Accepting {
 
     async fn accept(&mut self) -> Result<Channel, TransportError> {
         loop {
-            let error = match self.listener.accept().await {
-                Ok((stream, _)) => match channel(stream, &self.endpoint) {
-                    Ok(channel) => return Ok(channel),
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            pause_after(&self.endpoint, &error).await;
-        }
-    }
-}
-
-impl Drop for Accepting {
-    fn drop(&mut self) {
-        // Another listener may have taken the path since; its socket stays.
-        if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
-            let _ = fs::remove_file(&self.path);
+            let accepted = self.bound.accept().await;
+            match accepted.and_then(|stream| channel(stream, &self.endpoint)) {
+                Ok(channel) => return Ok(channel),
+                Err(error) => pause_after(&self.endpoint, &error).await,
+            }
         }
     }
 }
 
 fn channel(stream: UnixStream, endpoint: &Endpoint) -> io::Result<Channel> {
-    let peer = stream.peer_cred()?;
-    let identity = Identity::Process { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() };
+    let identity = socket::identity(&stream)?;
     Ok(Channel::new(stream, identity, endpoint.to_string()))
 }

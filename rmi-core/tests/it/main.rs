@@ -2,6 +2,7 @@
 
 mod calls;
 mod collection;
+mod rings;
 mod streaming;
 mod sync;
 mod ui;

@@ -89,6 +89,8 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("BROKER_SILENCE", "transports/broker/deaths: a_killed_peer_is_noticed_though_the_broker_does_not_say_so"),
     ("BROKER_ANSWER", "transports/broker: a_listener_that_does_not_answer_is_not_waited_for"),
     ("BROKER_RESEND", "nats/flow_tests: what_nobody_acknowledges_is_sent_again_each_time_later"),
+    ("SHM_RING_BYTES", "transports::shared: a_writer_learns_that_its_reader_is_gone"),
+    ("SHM_LOOK_AGAIN", "transports::shared: a_peer_that_does_not_ring_delays_only_itself"),
     ("frame_bytes_max", "a_frame_is_bounded"),
     ("body_bytes_max", "announced_bodies_are_bounded"),
     ("window_bytes", "announced_bodies_are_bounded"),

@@ -1,0 +1,82 @@
+//! Unix sockets that have a path: what the transports that meet at one share.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::endpoint::Endpoint;
+use crate::peer::Identity;
+use crate::transport::TransportError;
+
+/// What fits into `sockaddr_un` beside its closing zero.
+const PATH_BYTES_MAX: usize = 107;
+
+/// A socket that this process listens on. It is for its owner alone, and its file goes when it is dropped.
+pub(super) struct Bound {
+    listener: UnixListener,
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Bound {
+    /// Listens at the path of `endpoint`. A socket that a killed process left behind there is taken over.
+    pub(super) async fn new(endpoint: &Endpoint) -> Result<Self, TransportError> {
+        let io = |error| TransportError::io(endpoint, error);
+        let path = path(endpoint)?.to_owned();
+        clear(&path, endpoint).await?;
+        let listener = UnixListener::bind(&path).map_err(io)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(io)?;
+        let inode = fs::symlink_metadata(&path).map_err(io)?.ino();
+        Ok(Self { listener, path, inode })
+    }
+
+    /// Cancellation: dropping the future loses no connection.
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // Another listener may have taken the path since; its socket stays.
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+pub(super) async fn connect(endpoint: &Endpoint) -> Result<UnixStream, TransportError> {
+    UnixStream::connect(path(endpoint)?).await.map_err(|error| TransportError::io(endpoint, error))
+}
+
+/// The kernel's word about the process at the other end.
+pub(super) fn identity(stream: &UnixStream) -> io::Result<Identity> {
+    let peer = stream.peer_cred()?;
+    Ok(Identity::Process { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() })
+}
+
+fn path(endpoint: &Endpoint) -> Result<&Path, TransportError> {
+    let path = endpoint.address();
+    if path.len() > PATH_BYTES_MAX {
+        let reason = format!("path of {} bytes exceeds the limit of {PATH_BYTES_MAX}", path.len());
+        return Err(TransportError::address(endpoint, reason));
+    }
+    Ok(Path::new(path))
+}
+
+/// Removes a socket that nobody listens on any more, and nothing else.
+async fn clear(path: &Path, endpoint: &Endpoint) -> Result<(), TransportError> {
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(TransportError::address(endpoint, "the path exists and is not a socket"));
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|error| TransportError::io(endpoint, error))
+        }
+        _ => Err(TransportError::InUse(endpoint.clone())),
+    }
+}
