@@ -1,5 +1,6 @@
 //! What the tests of several packages need: randomness that can be replayed, channels that fail or are slow, a simulated
-//! network, a network namespace and a broker, objects to call and to count, and random runs of objects that live across nodes.
+//! network, a network namespace and a broker, objects to call and to count, random runs of objects that live across nodes, and
+//! attacks on shared memory.
 
 mod again;
 mod alone;
@@ -16,6 +17,7 @@ mod network;
 mod pairs;
 mod random;
 mod shapes;
+pub mod shm;
 mod tally;
 mod way;
 mod worker;

@@ -43,6 +43,7 @@ macro_rules! pages {
 
 pages! {
     the_page_holds_over_unix: "unix" ALL;
+    the_page_holds_over_shm: "shm" ALL;
     the_page_holds_over_tls: "tls" ALL;
     the_page_holds_over_quic: "quic" ALL;
     the_calls_of_the_page_hold_over_mem: "mem" CALLS;

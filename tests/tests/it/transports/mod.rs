@@ -9,6 +9,7 @@ mod process;
 mod queues;
 mod secure;
 mod session;
+mod shared;
 mod simulated;
 mod sockets;
 mod spawned;
@@ -269,6 +270,7 @@ macro_rules! suite {
 suite! {
     tcp: sockets::tcp(), calls, kills;
     unix: sockets::unix(), calls, kills;
+    shm: shared::subject(), calls, kills;
     mem: sockets::memory(), calls;
     pieces: sockets::pieces();
     tls: secure::TLS.subject(), calls, kills;
