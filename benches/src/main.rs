@@ -67,7 +67,7 @@ fn measure_all(measure: &Measure) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     for round in 1..=measure.rounds() {
         for (transport, workload) in measure.points() {
-            for &peer in measure.only.iter().filter(|peer| peer.has(workload)) {
+            for &peer in measure.only.iter().filter(|peer| peer.has(transport, workload)) {
                 eprintln!("round {round}: {workload} over {transport}, {peer}");
                 let figures = measure_one(measure, peer, transport, workload)?;
                 let same = |row: &&mut Row| (row.peer, row.transport, row.workload) == (peer, transport, workload);

@@ -23,9 +23,10 @@ pub(crate) enum Peer {
 impl Peer {
     pub(crate) const ALL: [Self; 2] = [Self::Floor, Self::Rmi];
 
-    /// Whether the contender can do it.
-    pub(crate) fn has(self, workload: Workload) -> bool {
-        self != Self::Floor || workload.callers() == 1
+    /// Whether the contender can do it. The floor of shared memory is not a socket.
+    pub(crate) fn has(self, transport: Transport, workload: Workload) -> bool {
+        let sockets = matches!(transport, Transport::Tcp | Transport::Unix);
+        self != Self::Floor || (sockets && workload.callers() == 1)
     }
 }
 
@@ -33,6 +34,10 @@ impl Peer {
 pub(crate) enum Transport {
     Tcp,
     Unix,
+    /// Shared memory, waiting awake for answers.
+    Shm,
+    /// Shared memory, asleep while it waits.
+    ShmAsleep,
 }
 
 impl Transport {
@@ -41,6 +46,8 @@ impl Transport {
         match self {
             Self::Tcp => "tcp://127.0.0.1:0".to_owned(),
             Self::Unix => format!("unix:{}", folder.join("socket").display()),
+            Self::Shm => format!("shm:{}", folder.join("socket").display()),
+            Self::ShmAsleep => format!("shm:{}?spin=off", folder.join("socket").display()),
         }
     }
 }
