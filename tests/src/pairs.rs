@@ -72,7 +72,11 @@ impl Transport for Pairs {
 
     async fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, TransportError> {
         let (sender, dialled) = mpsc::channel(BACKLOG);
-        self.listening().insert(endpoint.address().to_owned(), sender);
+        let mut listening = self.listening();
+        if listening.get(endpoint.address()).is_some_and(|known| !known.is_closed()) {
+            return Err(TransportError::InUse(endpoint.clone()));
+        }
+        listening.insert(endpoint.address().to_owned(), sender);
         Ok(Box::new(Accepting { endpoint: endpoint.clone(), dialled }))
     }
 }
