@@ -14,9 +14,10 @@ pub(crate) struct Child {
 impl Child {
     /// Starts this program again with these arguments, and waits until it says where it can be reached. `what` names it in
     /// errors.
-    pub(crate) fn start(what: &str, arguments: &[String]) -> Result<Self> {
+    pub(crate) fn start(what: &str, arguments: &[String], environment: &[(&str, String)]) -> Result<Self> {
         let process = Command::new(std::env::current_exe()?)
             .args(arguments)
+            .envs(environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

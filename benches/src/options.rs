@@ -15,8 +15,8 @@ use crate::load::Workload;
 /// per call. The floor has one caller on a connection, so its one-caller rate (L1) is what these are compared with.
 /// B64K, B1M: one caller sends that many bytes and gets them back; MB/s, each byte counted once.
 ///
-/// The floor is a raw tokio socket with messages of 64 bytes (L1), or of the size of the echo. Everybody uses the same kind of
-/// runtime.
+/// The floor is a raw tokio socket with messages of 64 bytes (L1), or of the size of the echo; for transports that are no
+/// sockets it is their bare channel, and for exec two pipes. Everybody uses the same kind of runtime. nats needs nats-server.
 ///
 /// Where the kernel puts two processes that wait for each other decides most of L1: on one processor a round trip takes a fraction
 /// of what it takes across two that fall idle in between. "taskset -c 0 compare --workload L1" leaves it no choice, and is what

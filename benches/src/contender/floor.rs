@@ -1,8 +1,14 @@
-//! What the machine can do at best: a length and so many bytes over a bare tokio socket, and the same back.
+//! What the machine can do at best: a length and so many bytes over a bare tokio socket, or the bare channel of another
+//! transport, and the same back.
+
+use std::process::Stdio;
 
 use bytes::{Bytes, BytesMut};
+use rmi_core::transport::Stream;
+use rmi_tests::Way;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::Result;
 use crate::contender::Caller;
@@ -14,7 +20,14 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Socket for S {}
 
-pub(super) async fn serve(endpoint: &str) -> Result<()> {
+pub(super) async fn serve(way: &Way, endpoint: &str) -> Result<()> {
+    if !matches!(way.scheme(), "tcp" | "unix") {
+        let mut listener = way.transport().listen(&endpoint.parse()?).await?;
+        crate::child::announce(listener.endpoint().as_str());
+        loop {
+            tokio::spawn(answer(listener.accept().await?.stream));
+        }
+    }
     if let Some(path) = endpoint.strip_prefix("unix:") {
         let listener = UnixListener::bind(path)?;
         crate::child::announce(endpoint);
@@ -46,13 +59,31 @@ async fn answer(mut socket: impl Socket) -> Result<()> {
             }
         }
         socket.write_all(&message).await?;
+        socket.flush().await?;
         message.clear();
     }
+}
+
+pub(super) async fn serve_parent() -> Result<()> {
+    answer(tokio::io::join(tokio::io::stdin(), tokio::io::stdout())).await
+}
+
+/// The two pipes of a child.
+type Pipes = tokio::io::Join<ChildStdout, ChildStdin>;
+
+pub(super) fn start(mut program: Command) -> Result<(Floor, Child)> {
+    let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let (Some(reads), Some(writes)) = (child.stdout.take(), child.stdin.take()) else {
+        return Err("the child has no pipes".into());
+    };
+    Ok((Floor::Pipes(Line::new(tokio::io::join(reads, writes))), child))
 }
 
 pub(super) enum Floor {
     Tcp(Line<TcpStream>),
     Unix(Line<UnixStream>),
+    Channel(Line<Box<dyn Stream>>),
+    Pipes(Line<Pipes>),
 }
 
 /// A socket with room for one message.
@@ -74,12 +105,16 @@ impl<S: Socket> Line<S> {
         message.extend_from_slice(&u32::try_from(payload.len())?.to_le_bytes());
         message.extend_from_slice(payload);
         socket.write_all(message).await?;
+        socket.flush().await?;
         socket.read_exact(message).await?;
         Ok(message.len() - 4)
     }
 }
 
-pub(super) async fn connect(address: &str) -> Result<Floor> {
+pub(super) async fn connect(way: &Way, address: &str) -> Result<Floor> {
+    if !matches!(way.scheme(), "tcp" | "unix") {
+        return Ok(Floor::Channel(Line::new(way.transport().dial(&address.parse()?).await?.stream)));
+    }
     if let Some(path) = address.strip_prefix("unix:") {
         return Ok(Floor::Unix(Line::new(UnixStream::connect(path).await?)));
     }
@@ -93,6 +128,8 @@ impl Floor {
         match self {
             Self::Tcp(line) => line.exchange(payload).await,
             Self::Unix(line) => line.exchange(payload).await,
+            Self::Channel(line) => line.exchange(payload).await,
+            Self::Pipes(line) => line.exchange(payload).await,
         }
     }
 }

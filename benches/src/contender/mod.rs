@@ -6,15 +6,18 @@ mod rmi;
 use std::fmt;
 use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
+use rmi_tests::Way;
+use tokio::process::Command;
 
 use crate::Result;
 use crate::load::{self, Figures, Plan, Workload};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Peer {
-    /// A raw tokio socket.
+    /// A raw tokio socket, or the bare channel of another transport.
     Floor,
     /// This framework.
     Rmi,
@@ -23,32 +26,41 @@ pub(crate) enum Peer {
 impl Peer {
     pub(crate) const ALL: [Self; 2] = [Self::Floor, Self::Rmi];
 
-    /// Whether the contender can do it. The floor of shared memory is not a socket.
-    pub(crate) fn has(self, transport: Transport, workload: Workload) -> bool {
-        let sockets = matches!(transport, Transport::Tcp | Transport::Unix);
-        self != Self::Floor || (sockets && workload.callers() == 1)
+    /// Whether the contender can do it.
+    pub(crate) fn has(self, workload: Workload) -> bool {
+        self != Self::Floor || workload.callers() == 1
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Transport {
-    Tcp,
-    Unix,
     /// Shared memory, waiting awake for answers.
     Shm,
     /// Shared memory, asleep while it waits.
     ShmAsleep,
+    Unix,
+    Fifo,
+    Mq,
+    /// The pipes of a child.
+    Exec,
+    Quic,
+    Tls,
+    Tcp,
+    /// A broker on this machine.
+    Nats,
 }
 
 impl Transport {
+    /// What the transport needs, in a folder of its own.
+    pub(crate) fn way(self, folder: &Path) -> Way {
+        let name = self.to_string();
+        Way::new(if self == Self::ShmAsleep { "shm" } else { &name }, folder)
+    }
+
     /// A place to serve at that nobody else has.
-    pub(crate) fn endpoint(self, folder: &Path) -> String {
-        match self {
-            Self::Tcp => "tcp://127.0.0.1:0".to_owned(),
-            Self::Unix => format!("unix:{}", folder.join("socket").display()),
-            Self::Shm => format!("shm:{}", folder.join("socket").display()),
-            Self::ShmAsleep => format!("shm:{}?spin=off", folder.join("socket").display()),
-        }
+    pub(crate) fn endpoint(self, way: &Way) -> String {
+        let options = if self == Self::ShmAsleep { "?spin=off" } else { "" };
+        way.place() + options
     }
 }
 
@@ -66,17 +78,40 @@ pub(crate) trait Caller: Send + Sized + 'static {
 
 /// Serves until the process ends; says where on the first line of the output.
 pub(crate) async fn serve(peer: Peer, endpoint: &str) -> Result<()> {
+    let way = Way::from_environment();
     match peer {
-        Peer::Floor => floor::serve(endpoint).await,
-        Peer::Rmi => rmi::serve(endpoint).await,
+        Peer::Floor => floor::serve(&way, endpoint).await,
+        Peer::Rmi => rmi::serve(&way, endpoint).await,
+    }
+}
+
+/// Serves the process that started this one, over its pipes.
+pub(crate) async fn serve_parent(peer: Peer) -> Result<()> {
+    match peer {
+        Peer::Floor => floor::serve_parent().await,
+        Peer::Rmi => rmi::serve_parent().await,
     }
 }
 
 /// Calls the contender that serves at `address`.
-pub(crate) async fn measure(peer: Peer, address: &str, plan: Plan) -> Result<Figures> {
+pub(crate) async fn measure(peer: Peer, way: &Way, address: &str, plan: Plan) -> Result<Figures> {
     match peer {
-        Peer::Floor => load::run(floor::connect(address).await?, plan).await,
-        Peer::Rmi => load::run(rmi::connect(address).await?, plan).await,
+        Peer::Floor => load::run(floor::connect(way, address).await?, plan).await,
+        Peer::Rmi => load::run(rmi::connect(way, address).await?, plan).await,
+    }
+}
+
+/// Starts the program, which serves its parent, and calls it.
+pub(crate) async fn measure_child(peer: Peer, program: Command, workload: Workload, time: Duration) -> Result<Figures> {
+    match peer {
+        Peer::Floor => {
+            let (floor, child) = floor::start(program)?;
+            load::run(floor, Plan { workload, time, child: child.id().unwrap_or_default() }).await
+        }
+        Peer::Rmi => {
+            let (rmi, child) = rmi::start(program).await?;
+            load::run(rmi, Plan { workload, time, child: child.id() }).await
+        }
     }
 }
 

@@ -98,7 +98,7 @@ impl Host {
         if let Some(lease) = lease {
             arguments.push(format!("--lease-ms={}", lease.as_millis()));
         }
-        Ok(Self { child: Child::start("the host", &arguments)?, _place: place })
+        Ok(Self { child: Child::start("the host", &arguments, &[])?, _place: place })
     }
 }
 
