@@ -20,3 +20,8 @@ fn names_and_groups_hold_over_tls() {
 fn names_and_groups_hold_over_quic() {
     run_again_over("quic", NAMES, LEAST);
 }
+
+#[test]
+fn names_and_groups_hold_over_shm() {
+    run_again_over("shm", NAMES, LEAST);
+}
