@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Where Debian puts what not everybody runs.
+PATH="$PATH:/usr/sbin:/sbin"
+
 missing=()
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 # Tests cut the link to a process in a network namespace.
