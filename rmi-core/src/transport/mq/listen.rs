@@ -72,17 +72,29 @@ async fn claim(name: &str) -> io::Result<Queue> {
         }
         match Queue::open(name, MQ_OFlag::O_RDONLY) {
             Ok(queue) if queue.hold()? => {
-                if queue.is_named(name) && queue.message_bytes()? == peer::ANNOUNCEMENT_BYTES {
+                if let Some(queue) = held(queue, name)? {
                     return Ok(queue);
                 }
-                // Nobody listens on a queue that is not for announcements.
-                queue::remove(name);
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => tokio::time::sleep(PAUSE).await,
         }
     }
     Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// A queue that nobody else holds, if callers can find and use it.
+pub(super) fn held(queue: Queue, name: &str) -> io::Result<Option<Queue>> {
+    if !queue.is_named(name) {
+        // It was taken away meanwhile, and the name may be another listener's by now.
+        return Ok(None);
+    }
+    if queue.message_bytes()? != peer::ANNOUNCEMENT_BYTES {
+        // Nobody listens on a queue that is not for announcements.
+        queue::remove(name);
+        return Ok(None);
+    }
+    Ok(Some(queue))
 }
 
 #[async_trait]

@@ -59,3 +59,16 @@ fn a_lock_tells_who_is_there_and_goes_with_its_queue() {
     queue::remove(place.address());
     assert!(!second.is_named(place.address()));
 }
+
+#[tokio::test]
+async fn whoever_comes_too_late_for_a_queue_leaves_its_name_to_the_next() {
+    let place = place("late");
+    let old = Queue::make(place.address(), MQ_OFlag::O_RDWR, 2, peer::ANNOUNCEMENT_BYTES).unwrap();
+    // Its listener takes it away, and another one is faster than whoever has opened it.
+    queue::remove(place.address());
+    let mut listener = Mq.listen(&place).await.unwrap();
+    assert!(old.hold().unwrap() && listen::held(old, place.address()).unwrap().is_none());
+    let both = timeout(Duration::from_secs(5), async { tokio::join!(Mq.dial(&place), listener.accept()) });
+    let (dialled, accepted) = both.await.expect("it is found");
+    assert!(dialled.is_ok() && accepted.is_ok());
+}
