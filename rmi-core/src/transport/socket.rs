@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::endpoint::Endpoint;
 use crate::peer::Identity;
@@ -13,6 +13,8 @@ use crate::transport::TransportError;
 
 /// What fits into `sockaddr_un` beside its closing zero.
 const PATH_BYTES_MAX: usize = 107;
+/// How many dials may wait for `accept`, as with TCP.
+const BACKLOG: u32 = 1024;
 
 /// A socket that this process listens on. It is for its owner alone, and its file goes when it is dropped.
 pub(super) struct Bound {
@@ -27,7 +29,7 @@ impl Bound {
         let io = |error| TransportError::io(endpoint, error);
         let path = path(endpoint)?.to_owned();
         clear(&path, endpoint).await?;
-        let listener = UnixListener::bind(&path).map_err(io)?;
+        let listener = listener(&path).map_err(io)?;
         fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(io)?;
         let inode = fs::symlink_metadata(&path).map_err(io)?.ino();
         Ok(Self { listener, path, inode })
@@ -46,6 +48,16 @@ impl Drop for Bound {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Listens at the path, at no moment for others than the owner.
+fn listener(path: &Path) -> io::Result<UnixListener> {
+    let socket = UnixSocket::new_stream()?;
+    // On Linux the file has the mode that the socket has; elsewhere its umask alone keeps others out for a moment.
+    #[cfg(target_os = "linux")]
+    rustix::fs::fchmod(&socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    socket.bind(path)?;
+    socket.listen(BACKLOG)
 }
 
 pub(super) async fn connect(endpoint: &Endpoint) -> Result<UnixStream, TransportError> {
@@ -78,5 +90,20 @@ async fn clear(path: &Path, endpoint: &Endpoint) -> Result<(), TransportError> {
             fs::remove_file(path).map_err(|error| TransportError::io(endpoint, error))
         }
         _ => Err(TransportError::InUse(endpoint.clone())),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_made_for_its_owner_alone() {
+        let directory = std::env::temp_dir().join(format!("rmi-core-socket-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let _listener = listener(&directory.join("s")).unwrap();
+        let mode = fs::metadata(directory.join("s")).unwrap().permissions().mode();
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }
