@@ -264,8 +264,8 @@ impl TransportError {
     }
 }
 
-/// The transports that every node has: `tcp` and `unix`, on Linux `shm`, and with the feature `nats` a broker that asks for
-/// no sign-in.
+/// The transports that every node has: `tcp` and `unix`, on Linux `shm`, `fifo` and `mq`, and with the feature `nats` a broker
+/// that asks for no sign-in.
 #[must_use]
 pub fn defaults() -> Vec<Arc<dyn Transport>> {
     vec![
