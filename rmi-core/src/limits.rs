@@ -212,7 +212,7 @@ pub struct Limits {
     pub handshakes_max: usize,
     /// The time a handshake may take, default 10 s.
     pub handshake_timeout: Duration,
-    /// The time one dial may take, default 10 s.
+    /// The time one dial may take, at all endpoints of a node together, default 10 s. The handshake at each has its own.
     pub dial_timeout: Duration,
     /// The silence after which a peer is asked for a sign of life, default 20 s.
     pub ping_after: Duration,

@@ -21,12 +21,15 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
     if let Some(until) = not_before {
         let _ = tended(&connection, connection.node.sleep_until(until)).await;
     }
-    let whole = connection.node.settings.limits.dial_timeout;
-    let share = whole / u32::try_from(endpoints.len()).unwrap_or(1).max(1);
+    let mut left = connection.node.settings.limits.dial_timeout;
     connection.locked(|session| session.set_alternatives(endpoints.len() > 1));
     let mut failures = Vec::new();
-    for endpoint in endpoints {
-        let channel = match tended(&connection, reach(&connection, &endpoint, share)).await {
+    let mut endpoints = endpoints.into_iter();
+    while let Some(endpoint) = endpoints.next() {
+        let (begun, within) = (now(), share(left, endpoints.len()));
+        let reached = tended(&connection, reach(&connection, &endpoint, within)).await;
+        left = left.saturating_sub(now() - begun);
+        let channel = match reached {
             Some(Ok(channel)) => channel,
             Some(Err(error)) => {
                 failures.push(error);
@@ -46,6 +49,11 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
     });
     connection.ended();
     connection.gone();
+}
+
+/// What of the time that is left one endpoint has when so many come after it. Those that fail at once leave theirs to the others.
+fn share(left: Duration, after: usize) -> Duration {
+    left / u32::try_from(after).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 async fn reach(connection: &Connection, endpoint: &Endpoint, within: Duration) -> Result<Channel, RemoteError> {

@@ -1,8 +1,10 @@
 //! Which of a node's endpoints is taken.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rmi_core::transport::Tcp;
+use async_trait::async_trait;
+use rmi_core::transport::{Channel, Listener, Memory, Tcp, Transport, TransportError};
 use rmi_core::{Endpoint, ErrorKind, Executed, Identity, Node, NodeBuilder, ObjectRef, Proxy};
 use rmi_tests::{Echo, Faulty, Plan, Repeater};
 
@@ -119,4 +121,35 @@ async fn what_worked_last_is_tried_first() {
         let _: Result<String, _> = echo.echo(&large).await;
     }
     assert_eq!(caller.peers()[0].address, tcp);
+}
+
+/// Channels in this process that take their time.
+struct Late(Arc<Memory>, Duration);
+
+#[async_trait]
+impl Transport for Late {
+    fn scheme(&self) -> &'static str {
+        "late"
+    }
+
+    async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
+        tokio::time::sleep(self.1).await;
+        self.0.dial(endpoint).await
+    }
+
+    async fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, TransportError> {
+        self.0.listen(endpoint).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_where_nobody_is_leaves_its_time_to_the_next() {
+    let memory = Arc::new(Memory::new());
+    let node = Node::builder().transport(memory.clone()).listen("mem:host").start().await.unwrap();
+    let mut reference = node.export(&Proxy::<dyn Echo>::new(Repeater)).unwrap();
+    reference.endpoints = ["mem:a", "mem:b", "mem:c", "late:host"].map(|place| place.parse().unwrap()).into();
+    // More than a quarter of the time that a dial may take.
+    let late = Late(memory.clone(), Duration::from_secs(7));
+    let caller = caller(|builder| builder.transport(memory).transport(Arc::new(late))).await;
+    assert_eq!(way(&caller, &reference).await, "late:host");
 }
