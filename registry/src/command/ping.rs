@@ -38,7 +38,9 @@ pub(super) async fn object(
     for _ in 0..count.max(1) {
         times.push(ask(&object).await?);
     }
-    let peer = node.peers().into_iter().find(|peer| peer.node == reference.node);
+    // The registry may be on the same node: the way to the object is the later one.
+    let peers = node.peers().into_iter().filter(|peer| peer.node == reference.node);
+    let peer = peers.max_by_key(|peer| peer.connection);
     output.latencies(name, peer.map(|peer| peer.address).as_deref(), &mut times)
 }
 
