@@ -54,8 +54,8 @@ pub const RELEASE_DELAY: Duration = Duration::from_millis(10);
 pub const CLAIMS_AT_ONCE_MAX: usize = 256;
 /// The shortest lease that a node may grant or be granted. Stops a peer that makes us renew without end.
 pub const LEASE_LEAST: Duration = Duration::from_millis(300);
-/// How long objects outlive a connection that the kernel says is dead (Unix sockets, memory), or the lease if that is less:
-/// the time to come back after a fault.
+/// How long objects outlive a connection that the kernel says is dead (Unix sockets, shared memory, pipes, queues), or the
+/// lease if that is less: the time to come back after a fault.
 pub const LOCAL_LEASE: Duration = Duration::from_secs(1);
 /// The most calls inside calls (A calls B calls A …). Stops endless ping-pong.
 pub const HOPS_MAX: u8 = 16;
