@@ -287,3 +287,16 @@ async fn pause_after(endpoint: &Endpoint, error: &io::Error) {
     tracing::warn!(%endpoint, %error, "cannot take a connection; trying again");
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
+
+/// A caller that announced itself gets no answer, and waits for one in vain if it lives.
+#[cfg(target_os = "linux")]
+fn unanswered(endpoint: &Endpoint, error: &io::Error) {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        // That is not the caller's doing, and somebody can do something about it.
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOSPC) => {
+            tracing::warn!(%endpoint, %error, "cannot answer a caller");
+        }
+        _ => tracing::debug!(%endpoint, %error, "cannot answer a caller"),
+    }
+}

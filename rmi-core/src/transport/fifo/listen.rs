@@ -14,7 +14,7 @@ use super::place::{Place, identity, is_id};
 use crate::endpoint::Endpoint;
 use crate::limits;
 use crate::transport::ends::Ends;
-use crate::transport::{Channel, Listener, TransportError, pause_after};
+use crate::transport::{Channel, Listener, TransportError, pause_after, unanswered};
 
 /// How often a pipe may be replaced while it is being claimed.
 const CLAIMS_MAX: usize = 16;
@@ -107,7 +107,7 @@ impl Listener for Accepting {
                 match self.answer(&id) {
                     Ok(channel) => return Ok(channel),
                     // The caller has gone, or is none; one that lives sees that nobody answers.
-                    Err(error) => tracing::debug!(endpoint = %self.endpoint(), %error, "cannot answer a caller"),
+                    Err(error) => unanswered(self.endpoint(), &error),
                 }
             }
             if let Err(error) = self.hear().await {

@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use super::queue::{self, Queue, watched};
 use super::{kernel, pair_names, peer, stream};
 use crate::endpoint::Endpoint;
-use crate::transport::{Channel, Listener, TransportError, pause_after};
+use crate::transport::{Channel, Listener, TransportError, pause_after, unanswered};
 
 /// How many announcements may wait.
 const BACKLOG: usize = 10;
@@ -109,7 +109,7 @@ impl Listener for Accepting {
                 Ok((message, length)) => match self.answer(message.get(..length).unwrap_or_default()) {
                     Ok(channel) => return Ok(channel),
                     // The caller has gone, or is none; one that lives sees that nobody answers.
-                    Err(error) => tracing::debug!(endpoint = %self.endpoint, %error, "cannot answer a caller"),
+                    Err(error) => unanswered(&self.endpoint, &error),
                 },
                 Err(error) => pause_after(&self.endpoint, &error).await,
             }
