@@ -17,7 +17,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Says on the local network, by multicast DNS, where a registry listens, until it is dropped.
 ///
-/// Told are the endpoints that others can use: those of `tcp`, `tls` and `quic` that are not on a loopback address. One that
+/// Told are the endpoints that others can use: those of `tcp`, `tls` and `quic` with an address that is not a loopback one;
+/// names are not told, as nobody believes them. One that
 /// listens on every address (`0.0.0.0`) is told as it is, and whoever finds it takes the address that it was found at. A
 /// `?key=` goes along.
 ///
@@ -37,7 +38,7 @@ impl Announcement {
     pub fn begin(endpoints: &[Endpoint]) -> Result<Self, NamingError> {
         let told = endpoints.iter().filter(|endpoint| is_for_others(endpoint) && fits(endpoint));
         let endpoints: Vec<Endpoint> = told.take(limits::ENDPOINTS_MAX).cloned().collect();
-        let Some(port) = endpoints.iter().find_map(|endpoint| host_and_port(endpoint)?.1.parse().ok()) else {
+        let Some(port) = endpoints.iter().find_map(|endpoint| Some(address(endpoint)?.port())) else {
             return Err(NamingError::NotAnnounced);
         };
         let properties: Vec<(String, &str)> =
@@ -105,18 +106,16 @@ fn fits(endpoint: &Endpoint) -> bool {
     endpoint.as_str().len() <= 250
 }
 
-/// The parts of an endpoint's address, if it has them.
-fn host_and_port(endpoint: &Endpoint) -> Option<(&str, &str)> {
-    endpoint.address().rsplit_once(':')
+/// Whether the endpoint may be that of another machine: announced, and believed when another one announces it. Whatever a
+/// stranger says, no loopback address is dialled and nothing is run for it; so names are not for it to say, which lead
+/// wherever the resolver says.
+pub(super) fn is_for_others(endpoint: &Endpoint) -> bool {
+    let Some(address) = address(endpoint) else { return false };
+    !address.ip().is_loopback() && matches!(endpoint.scheme(), "tcp" | "tls" | "quic")
 }
 
-/// Whether the endpoint may be that of another machine: announced, and believed when another one announces it. Whatever a
-/// stranger says, nothing on this machine is dialled and nothing is run for it.
-pub(super) fn is_for_others(endpoint: &Endpoint) -> bool {
-    let Some((host, _)) = host_and_port(endpoint) else { return false };
-    let local = match endpoint.address().parse::<SocketAddr>() {
-        Ok(address) => address.ip().to_canonical().is_loopback(),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
-    };
-    !local && matches!(endpoint.scheme(), "tcp" | "tls" | "quic")
+/// The endpoint's address, if it is one and no name. An address of version 4 in the clothes of version 6 is what it is.
+pub(super) fn address(endpoint: &Endpoint) -> Option<SocketAddr> {
+    let address: SocketAddr = endpoint.address().parse().ok()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::endpoint::Endpoint;
 use crate::limits;
-use crate::naming::announcement::{Daemon, KIND, is_for_others, key, refused};
+use crate::naming::announcement::{Daemon, KIND, address, is_for_others, key, refused};
 use crate::naming::interface::NamingError;
 use crate::naming::registry::Registry;
 use crate::node::Node;
@@ -31,8 +31,8 @@ impl Registry {
     /// 1 and 3 s, and nobody answers more than once a second.
     ///
     /// What is found is a hint and no more: everybody on the network can announce anything. Whoever must not fall for a
-    /// stranger names the registry, or dials `tls` and `quic` endpoints and checks who answers. Announcements that lead to
-    /// this machine itself, or to other schemes than `tcp`, `tls` and `quic`, are not believed.
+    /// stranger names the registry, or dials `tls` and `quic` endpoints and checks who answers. Announcements of loopback
+    /// addresses, of names instead of addresses, or of other schemes than `tcp`, `tls` and `quic` are not believed.
     ///
     /// Limits: over IPv4 only; 60 s, 64 registries; when there are more it returns at once.
     ///
@@ -129,7 +129,7 @@ fn endpoints(service: &ResolvedService) -> Vec<Endpoint> {
 /// An endpoint on every address of its machine is one on each that it was found at.
 fn placed(endpoint: &Endpoint, addresses: &[Ipv4Addr]) -> Vec<Endpoint> {
     let everywhere = |address: &SocketAddr| address.ip().is_unspecified();
-    let Some(address) = endpoint.address().parse().ok().filter(everywhere) else { return vec![endpoint.clone()] };
+    let Some(address) = address(endpoint).filter(everywhere) else { return vec![endpoint.clone()] };
     let place = |ip: &Ipv4Addr| SocketAddr::new((*ip).into(), address.port()).to_string();
     let text = |ip| endpoint.as_str().replacen(endpoint.address(), &place(ip), 1);
     addresses.iter().filter_map(|ip| text(ip).parse().ok()).collect()
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_to_this_machine_or_is_no_endpoint_is_not_believed() {
+    fn what_leads_to_this_machine_or_nobody_knows_where_is_not_believed() {
         let told = [
             "tcp://127.0.0.1:1",
             "tcp://localhost:1",
@@ -165,16 +165,20 @@ mod tests {
             "quic://10.0.0.9:7?key=00",
         ];
         assert_eq!(announced(&told, &["10.0.0.9"]), ["quic://10.0.0.9:7?key=00"]);
+        let names = ["tcp://localhost.:1", "tcp://127.1:1", "tcp://0:1", "tcp://name.of.a.stranger:1"];
+        assert!(announced(&names, &["10.0.0.9"]).is_empty());
         assert!(announced(&["tcp://0.0.0.0:7"], &["127.0.0.1"]).is_empty());
     }
 
     #[test]
     fn what_listens_everywhere_is_dialled_where_it_was_found() {
-        let found = announced(&["tcp://0.0.0.0:7?plaintext", "tls://[::]:8"], &["10.0.0.9", "10.0.0.8", "fe80::1"]);
+        let told = ["tcp://0.0.0.0:7?plaintext", "tls://[::]:8", "tcp://[::ffff:0.0.0.0]:9"];
+        let found = announced(&told[..2], &["10.0.0.9", "10.0.0.8", "fe80::1"]);
         assert_eq!(
             found,
             ["tcp://10.0.0.8:7?plaintext", "tcp://10.0.0.9:7?plaintext", "tls://10.0.0.8:8", "tls://10.0.0.9:8"]
         );
+        assert_eq!(announced(&told[2..], &["10.0.0.9"]), ["tcp://10.0.0.9:9"]);
     }
 
     #[test]
