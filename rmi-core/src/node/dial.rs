@@ -1,6 +1,7 @@
 //! Looking for a node: the places where it may be, one after the other, while calls wait for it.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -58,11 +59,23 @@ fn share(left: Duration, after: usize) -> Duration {
 
 async fn reach(connection: &Connection, endpoint: &Endpoint, within: Duration) -> Result<Channel, RemoteError> {
     let failed = |text| Err(RemoteError::new(ErrorKind::Unreachable, Executed::No, text));
-    match timeout(within, connection.node.dial(endpoint)).await {
-        Ok(Ok(channel)) => Ok(Channel { address: endpoint.to_string(), ..channel }),
-        Ok(Err(reason)) => failed(reason),
+    match timeout(within, unpanicked(connection.node.dial(endpoint))).await {
+        Ok(Some(Ok(channel))) => Ok(Channel { address: endpoint.to_string(), ..channel }),
+        Ok(Some(Err(reason))) => failed(reason),
+        Ok(None) => failed(format!("{endpoint}: the transport panicked")),
         Err(_) => failed(format!("{endpoint} did not answer within {within:?}")),
     }
+}
+
+/// What `work` comes to, or `None` when it panics: a transport and its libraries hear strangers before we do, and whoever
+/// waits for the connection would wait for ever.
+async fn unpanicked<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Why the node was found nowhere. It is gone only if another answers at every place.

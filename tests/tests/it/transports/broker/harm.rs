@@ -1,13 +1,14 @@
 //! Somebody at the broker who reads everything, and means harm.
 
-use rmi_core::limits;
 use rmi_core::transport::{Nats, Transport};
-use rmi_tests::Broker;
+use rmi_core::{ErrorKind, Executed, Node, ObjectId, limits};
+use rmi_tests::{Broker, Tally};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::load::{Load, assert_fit, host_and_caller};
-use super::{SOON, pair, refused};
+use super::{SOON, pair, refused, well_known};
 use crate::transports::wiretap::{Wiretap, message};
 
 #[tokio::test]
@@ -156,4 +157,26 @@ async fn openings_beyond_the_limit_are_not_answered() {
     }
     let text = refused(&nats, listener.endpoint().as_str()).await;
     assert!(text.ends_with("did not answer within 3s"), "{text}");
+}
+
+#[tokio::test]
+async fn a_broker_that_means_harm_itself_only_makes_the_call_fail() {
+    let info = |rest: &str| format!("INFO {{\"max_payload\":1000,\"proto\":1,\"headers\":true}}\r\n{rest}");
+    // The library that speaks to brokers does not survive each of these.
+    for said in ["-ERR\r\n".to_owned(), info("-ERR\r\n"), info(&format!("MSG a 1 {}\r\n", usize::MAX)), info("")] {
+        let harm = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = format!("nats://{}/place", harm.local_addr().unwrap()).parse().unwrap();
+        let told = said.clone();
+        let broker = tokio::spawn(async move {
+            let (mut near, _) = harm.accept().await.unwrap();
+            near.write_all(told.as_bytes()).await.unwrap();
+            // What is said to it is not understood, until nobody says more.
+            while near.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
+        });
+        let caller = Node::builder().start().await.unwrap();
+        let call = well_known(&caller, &place, ObjectId::random());
+        let error = timeout(3 * SOON, call.counted()).await.expect(&said).unwrap_err();
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Unreachable, Executed::No), "{said} {error}");
+        timeout(SOON, broker).await.expect("its connection ends").unwrap();
+    }
 }
