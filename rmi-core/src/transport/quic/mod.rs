@@ -120,18 +120,21 @@ async fn greet(connection: &Connection) -> io::Result<QuicStream> {
     Ok(QuicStream::new(connection.clone(), send, recv))
 }
 
-/// Ends when the other machine says that nobody listens there. QUIC itself does not listen to that, and would go on asking.
+/// Ends when there is no way to the address, or the other machine says that nobody listens there. QUIC itself does not listen
+/// to that, and would go on asking.
 async fn nobody(address: SocketAddr) -> io::Error {
-    match probe(address).await {
+    let Ok(socket) = UdpSocket::bind(SocketAddr::new(any(address), 0)).await else { return pending().await };
+    if let Err(error) = socket.connect(address).await {
+        return error;
+    }
+    match probe(&socket).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => error,
         _ => pending().await,
     }
 }
 
 /// Sends what every listener ignores until something comes back.
-async fn probe(address: SocketAddr) -> io::Result<()> {
-    let socket = UdpSocket::bind(SocketAddr::new(any(address), 0)).await?;
-    socket.connect(address).await?;
+async fn probe(socket: &UdpSocket) -> io::Result<()> {
     loop {
         socket.send(&[0]).await?;
         if let Ok(answered) = timeout(PROBE_EVERY, socket.recv(&mut [0])).await {

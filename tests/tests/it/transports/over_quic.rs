@@ -230,6 +230,16 @@ async fn a_dropped_listener_refuses_at_once_while_its_channels_live() {
     timeout(SOON, again).await.expect("the port is free when the last channel is gone");
 }
 
+#[tokio::test]
+async fn a_place_that_no_way_leads_to_is_given_up_at_once() {
+    let transport = Quic::new(Authority::new().credentials(HOST));
+    // Whoever has not asked for it may not send to everybody: the kernel says so when the socket is connected, as it does
+    // where it has no route.
+    let place = "quic://255.255.255.255:9".parse().unwrap();
+    let refused = timeout(SOON, transport.dial(&place)).await.expect("at once");
+    assert!(refused.is_err());
+}
+
 /// An echo that counts.
 struct Counting(watch::Sender<u32>);
 
