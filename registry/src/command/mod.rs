@@ -61,6 +61,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// The registry that was named, here or in the environment.
+    fn named(&self) -> Option<Endpoint> {
+        #[cfg(feature = "discovery")]
+        if self.discover {
+            return None;
+        }
+        let from_environment = || std::env::var("RMI_REGISTRY").ok()?.parse().ok();
+        self.registry.clone().or_else(from_environment)
+    }
+
     async fn registry(&self, node: &Node) -> Result<Registry, NamingError> {
         #[cfg(feature = "discovery")]
         if self.discover {
@@ -164,8 +174,7 @@ pub async fn run(options: Options) -> Result<ExitCode, Failure> {
         }
         _ => {}
     }
-    let from_environment = || std::env::var("RMI_REGISTRY").ok().and_then(|text| text.parse().ok());
-    if let Some(endpoint) = options.registry.clone().or_else(from_environment) {
+    if let Some(endpoint) = options.named() {
         options.keys.check(&endpoint).map_err(Failure::usage)?;
     }
     let builder = options.keys.equip(Node::builder()).map_err(Failure::usage)?;
