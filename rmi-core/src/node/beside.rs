@@ -134,7 +134,7 @@ fn read_on(
 /// Writes what the stream takes, and says so; `Ready` when the peer has it all, or wants no more.
 fn write_on(stream: &mut AsideWriter, aside: &mut Aside, connection: &Connection, cx: &mut Context<'_>) -> Poll<()> {
     let before = aside.chunk().len();
-    let written = poll_write(stream, aside, cx);
+    let written = poll_write(stream, aside, connection, cx);
     if written.is_ready() || aside.chunk().len() != before {
         connection.locked(|session| session.aside_taken(aside, written.is_ready(), now()));
     }
@@ -142,8 +142,17 @@ fn write_on(stream: &mut AsideWriter, aside: &mut Aside, connection: &Connection
 }
 
 /// Writes until the peer has it all.
-fn poll_write(stream: &mut AsideWriter, aside: &mut Aside, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+fn poll_write(
+    stream: &mut AsideWriter,
+    aside: &mut Aside,
+    connection: &Connection,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
     while !aside.chunk().is_empty() {
+        // Others may close the session at any moment, and its callers must learn the truth.
+        if aside.is_last() && !connection.locked(|session| session.may_complete(aside)) {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        }
         match ready!(Pin::new(&mut *stream).poll_write(cx, aside.chunk()))? {
             0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             written => aside.advance(written),

@@ -29,11 +29,19 @@ pub(super) struct Asides {
     leaving: Vec<Leaving>,
     /// How many bodies the peer does not have whole, those that wait included.
     unfinished: usize,
+    /// How many of these the network has not taken whole.
+    unwritten: usize,
 }
 
 impl Asides {
     pub(super) fn is_idle(&self) -> bool {
         self.unfinished == 0
+    }
+
+    /// Whether nothing of them waits for the peer to read. Behind what is on its way the next one waits for the network, which
+    /// may be slow; that the peer is alive is asked of it otherwise.
+    pub(super) fn is_taken(&self) -> bool {
+        self.unwritten == 0 || self.unwritten < self.unfinished
     }
 
     pub(super) fn offered(&self) -> u32 {
@@ -49,8 +57,9 @@ impl Asides {
     pub(super) fn push(&mut self, call: Option<CallId>, head: &Frame, body: Bytes) {
         let mut bytes = BytesMut::new();
         head.encode(&mut bytes);
-        self.waiting.push_back(Aside { call, head: bytes.freeze(), body });
+        self.waiting.push_back(Aside { call, head: bytes.freeze(), body, written: false });
         self.unfinished += 1;
+        self.unwritten += 1;
     }
 
     /// Whether a stream was asked for, for this call of ours.
@@ -72,12 +81,23 @@ pub(crate) struct Aside {
     call: Option<CallId>,
     head: Bytes,
     body: Bytes,
+    /// Whether the session knows that the network has it whole.
+    written: bool,
 }
 
 impl Aside {
-    /// What is to be written next; empty when nothing is left.
+    /// What is to be written next; empty when nothing is left. The last byte comes alone.
     pub(crate) fn chunk(&self) -> &[u8] {
-        if self.head.is_empty() { &self.body } else { &self.head }
+        match self.body.split_last() {
+            _ if !self.head.is_empty() => &self.head,
+            Some((_, rest)) if !rest.is_empty() => rest,
+            _ => &self.body,
+        }
+    }
+
+    /// Whether the peer has the whole with what is to be written next.
+    pub(crate) fn is_last(&self) -> bool {
+        self.head.is_empty() && self.body.len() == 1
     }
 
     pub(crate) fn advance(&mut self, written: usize) {
@@ -111,25 +131,37 @@ impl Session {
     pub(crate) fn poll_aside(&mut self, now: Instant) -> Option<Aside> {
         let aside = self.asides.waiting.pop_front()?;
         self.asides.leaving.extend(aside.call.map(|id| Leaving { id, cancelled: false }));
-        self.liveness.output_waits(now);
+        if !self.asides.is_taken() {
+            self.liveness.output_waits(now);
+        }
         Some(aside)
     }
 
+    /// Whether the last byte may leave: from here on a call may run. Not once the session is over, as its callers know by then
+    /// that it has not.
+    pub(crate) fn may_complete(&mut self, aside: &Aside) -> bool {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return false;
+        }
+        if let Some(sent) = aside.call.and_then(|id| self.asked.sent_by_id(id)) {
+            // No goaway counts it.
+            sent.complete = Some((0, 0));
+        }
+        true
+    }
+
     /// Something of it was taken; `finished` when the peer has it whole, or does not want it.
-    pub(crate) fn aside_taken(&mut self, aside: &Aside, finished: bool, now: Instant) {
-        if let Some(id) = aside.call {
-            if aside.chunk().is_empty()
-                && let Some(sent) = self.asked.sent_by_id(id)
-            {
-                // From here on it may run. No goaway counts it.
-                sent.complete = Some((0, 0));
-            }
-            if finished {
-                self.call_left(id, now);
-            }
+    pub(crate) fn aside_taken(&mut self, aside: &mut Aside, finished: bool, now: Instant) {
+        if (finished || aside.chunk().is_empty()) && !std::mem::replace(&mut aside.written, true) {
+            self.asides.unwritten = self.asides.unwritten.saturating_sub(1);
+        }
+        if let Some(id) = aside.call
+            && finished
+        {
+            self.call_left(id, now);
         }
         self.asides.unfinished = self.asides.unfinished.saturating_sub(usize::from(finished));
-        self.liveness.output_taken(now, self.is_flushed());
+        self.liveness.output_taken(now, self.is_taken());
     }
 
     fn call_left(&mut self, id: CallId, now: Instant) {
@@ -163,6 +195,7 @@ impl Session {
         let at = waiting.iter().position(|aside| aside.call == Some(id));
         let Some(aside) = at.and_then(|at| waiting.remove(at)) else { return false };
         self.asides.unfinished = self.asides.unfinished.saturating_sub(1);
+        self.asides.unwritten = self.asides.unwritten.saturating_sub(1);
         self.send.calls.credit(aside.body.len() as u64);
         self.cutting.retain(|cut| cut.id != id);
         self.asked.free_place(id);
@@ -174,6 +207,11 @@ impl Session {
     /// Whether the peer has everything that was queued.
     pub(super) fn is_flushed(&self) -> bool {
         self.outbox.is_flushed() && self.asides.is_idle()
+    }
+
+    /// Whether nothing waits for the peer to read.
+    pub(super) fn is_taken(&self) -> bool {
+        self.outbox.is_flushed() && self.asides.is_taken()
     }
 
     /// Takes what came on a stream beside the bytes; `ended` when that was all of it.

@@ -82,10 +82,39 @@ fn a_session_is_drained_when_the_peer_has_the_replies_beside_the_bytes() {
     assert!(!pair.b.session.is_drained());
     let mut aside = pair.b.session.poll_aside(pair.now).unwrap();
     aside.advance(1);
-    pair.b.session.aside_taken(&aside, false, pair.now);
+    pair.b.session.aside_taken(&mut aside, false, pair.now);
     assert!(!pair.b.session.is_drained());
-    pair.b.session.aside_taken(&aside, true, pair.now);
+    pair.b.session.aside_taken(&mut aside, true, pair.now);
     assert!(pair.b.session.is_drained());
+}
+
+#[test]
+fn a_slow_network_is_not_taken_for_a_peer_that_does_not_read() {
+    let mut pair = pair();
+    for _ in 0..2 {
+        answered(&mut pair, 1 << 20);
+    }
+    pair.exchange();
+    let stall = Limits::default().write_stall;
+    let late = |pair: &mut Pair, after| {
+        pair.now += after;
+        pair.b.session.handle_timeout(pair.now);
+        pair.b.session.closed().is_some()
+    };
+    let mut first = pair.b.session.poll_aside(pair.now).unwrap();
+    assert!(!late(&mut pair, stall / 10));
+    first.advance(usize::MAX);
+    first.advance(usize::MAX);
+    pair.b.session.aside_taken(&mut first, false, pair.now);
+    // The network has it, and takes its time; there is no stream for the next one.
+    let mut second = pair.b.session.poll_aside(pair.now).unwrap();
+    assert!(!late(&mut pair, stall + stall / 10));
+    pair.b.session.aside_taken(&mut first, true, pair.now);
+    assert!(!late(&mut pair, stall / 10));
+    second.advance(1);
+    pair.b.session.aside_taken(&mut second, false, pair.now);
+    assert!(!late(&mut pair, stall - stall / 10));
+    assert!(late(&mut pair, stall / 10), "nothing more of it was taken");
 }
 
 #[test]
@@ -107,6 +136,7 @@ fn large_call(pair: &mut Pair, order: u64) -> CallKey {
 fn hand_over(pair: &mut Pair, aside: &mut Aside) -> Vec<u8> {
     let mut all = Vec::new();
     while !aside.chunk().is_empty() {
+        assert!(!aside.is_last() || pair.a.session.may_complete(aside));
         let chunk = aside.chunk().to_vec();
         aside.advance(chunk.len());
         all.extend(chunk);
@@ -134,7 +164,7 @@ fn a_large_call_goes_beside_the_bytes_and_only_its_own_order_waits_for_it() {
     pair.exchange();
     assert!(pair.b.calls().is_empty());
     arrive_at_b(&mut pair, &sent);
-    pair.a.session.aside_taken(&aside, true, pair.now);
+    pair.a.session.aside_taken(&mut aside, true, pair.now);
     pair.exchange();
     let calls = pair.b.calls();
     assert_eq!(calls.iter().map(|call| call.body.len()).collect::<Vec<_>>(), [1 << 20, 2]);
@@ -155,10 +185,26 @@ fn a_call_beside_the_bytes_may_have_run_from_its_last_byte_on() {
             hand_over(&mut pair, &mut aside);
         } else {
             aside.advance(aside.chunk().len());
-            pair.a.session.aside_taken(&aside, false, pair.now);
+            aside.advance(aside.chunk().len());
+            assert!(aside.is_last() && aside.chunk().len() == 1);
+            pair.a.session.aside_taken(&mut aside, false, pair.now);
         }
         pair.a.session.handle_lost(RemoteError::new(ErrorKind::Disconnected, Executed::Maybe, "lost"));
         assert_eq!(pair.a.failure(key).executed(), executed);
+    }
+}
+
+#[test]
+fn the_last_byte_of_a_call_beside_the_bytes_leaves_only_while_the_session_knows_that_it_may_run() {
+    for begun in [true, false] {
+        let mut pair = pair();
+        let key = large_call(&mut pair, 1);
+        let aside = pair.a.session.poll_aside(pair.now).unwrap();
+        assert!(!begun || pair.a.session.may_complete(&aside));
+        // Somebody else closes the session while the driver writes.
+        pair.a.session.goodbye(crate::proto::code::DONE, "over");
+        assert!(!pair.a.session.may_complete(&aside));
+        assert_eq!(pair.a.failure(key).executed(), if begun { Executed::Maybe } else { Executed::No });
     }
 }
 
@@ -173,7 +219,7 @@ fn a_cancelled_call_beside_the_bytes_is_stopped_when_it_is_whole_and_one_that_ha
     pair.exchange();
     let sent = hand_over(&mut pair, &mut aside);
     arrive_at_b(&mut pair, &sent);
-    pair.a.session.aside_taken(&aside, true, pair.now);
+    pair.a.session.aside_taken(&mut aside, true, pair.now);
     pair.exchange();
     let events = std::mem::take(&mut pair.b.events);
     let [Event::Opened { .. }, Event::Call(call), Event::Cancel(id)] = &events[..] else {
@@ -202,7 +248,7 @@ fn a_call_beside_the_bytes_that_comes_after_the_goaway_is_refused_by_its_reply()
     assert!(pair.a.outcome(begun).is_none());
     let sent = hand_over(&mut pair, &mut aside);
     arrive_at_b(&mut pair, &sent);
-    pair.a.session.aside_taken(&aside, true, pair.now);
+    pair.a.session.aside_taken(&mut aside, true, pair.now);
     pair.exchange();
     let refused = pair.a.failure(begun);
     assert_eq!((refused.kind(), refused.executed()), (ErrorKind::Draining, Executed::No));

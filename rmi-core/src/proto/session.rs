@@ -431,7 +431,7 @@ impl Session {
     /// The operating system has taken this many bytes.
     pub(crate) fn written(&mut self, bytes: usize, now: Instant) {
         self.outbox.written(bytes);
-        self.liveness.output_taken(now, self.is_flushed());
+        self.liveness.output_taken(now, self.is_taken());
     }
 
     pub(crate) fn has_output(&self) -> bool {
