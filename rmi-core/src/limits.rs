@@ -71,7 +71,7 @@ pub const ATTEMPTS_MAX: u32 = 3;
 pub const CONTROL_FRAMES_PER_SECOND_MAX: u32 = 20_000;
 /// The most methods called on objects that do not exist before the peer is taken for a guesser; fills again at 1/s.
 pub const UNKNOWN_OBJECTS_MAX: u32 = 10_000;
-/// The streams beside its bytes that a channel has at a time, in each direction; further large replies wait for one. What has
+/// The streams beside its bytes that a channel has at a time, in each direction; further large bodies wait for one. What has
 /// come on them and is not read takes memory.
 pub const ASIDES_MAX: usize = 4;
 /// The longest datagram: no UDP packet is longer.

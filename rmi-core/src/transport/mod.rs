@@ -136,7 +136,7 @@ pub type AsideWriter = Box<dyn AsyncWrite + Send + Unpin>;
 pub type AsideReader = Box<dyn AsyncRead + Send + Unpin>;
 
 /// One-way streams beside the bytes of a channel: what is lost of one keeps neither the others nor the bytes waiting. Large
-/// replies travel on them.
+/// bodies travel on them.
 ///
 /// A transport lets a peer open [`ASIDES_MAX`](crate::limits::ASIDES_MAX) at a time, and bounds what may have come on one and
 /// not been read so that the bytes never wait for that.

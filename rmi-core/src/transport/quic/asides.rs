@@ -1,4 +1,4 @@
-//! Further one-way streams of a QUIC connection, for large replies.
+//! Further one-way streams of a QUIC connection, for large bodies.
 
 use std::future::Future;
 use std::io;
