@@ -73,6 +73,8 @@ impl Broker {
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
         let mut command = Command::new("nats-server");
+        // Debian has it where only root looks.
+        command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
         command.args(["-a", &self.address, "-p", &self.port]);
         if let Some(path) = &self.configuration {
             command.arg("-c").arg(path);

@@ -91,6 +91,8 @@ async fn broker(directory: &Path) -> Outcome<Child> {
     let ports = directory.join("ports");
     fs::create_dir(&ports)?;
     let mut command = Command::new("nats-server");
+    // Debian has it where only root looks.
+    command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
     command.args(["--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir"]).arg(&ports);
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn();
     let child =
