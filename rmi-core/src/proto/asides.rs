@@ -31,6 +31,8 @@ pub(super) struct Asides {
     unfinished: usize,
     /// How many of these the network has not taken whole.
     unwritten: usize,
+    /// The bytes of the replies that the peer does not have whole.
+    reply_bytes: usize,
 }
 
 impl Asides {
@@ -42,6 +44,10 @@ impl Asides {
     /// may be slow; that the peer is alive is asked of it otherwise.
     pub(super) fn is_taken(&self) -> bool {
         self.unwritten == 0 || self.unwritten < self.unfinished
+    }
+
+    pub(super) fn reply_bytes(&self) -> usize {
+        self.reply_bytes
     }
 
     pub(super) fn offered(&self) -> u32 {
@@ -57,7 +63,9 @@ impl Asides {
     pub(super) fn push(&mut self, call: Option<CallId>, head: &Frame, body: Bytes) {
         let mut bytes = BytesMut::new();
         head.encode(&mut bytes);
-        self.waiting.push_back(Aside { call, head: bytes.freeze(), body, written: false });
+        let reply_bytes = if call.is_none() { body.len() } else { 0 };
+        self.reply_bytes += reply_bytes;
+        self.waiting.push_back(Aside { call, head: bytes.freeze(), body, reply_bytes, written: false });
         self.unfinished += 1;
         self.unwritten += 1;
     }
@@ -81,6 +89,7 @@ pub(crate) struct Aside {
     call: Option<CallId>,
     head: Bytes,
     body: Bytes,
+    reply_bytes: usize,
     /// Whether the session knows that the network has it whole.
     written: bool,
 }
@@ -160,7 +169,11 @@ impl Session {
         {
             self.call_left(id, now);
         }
-        self.asides.unfinished = self.asides.unfinished.saturating_sub(usize::from(finished));
+        if finished {
+            self.asides.unfinished = self.asides.unfinished.saturating_sub(1);
+            self.asides.reply_bytes = self.asides.reply_bytes.saturating_sub(std::mem::take(&mut aside.reply_bytes));
+            self.pump_replies();
+        }
         self.liveness.output_taken(now, self.is_taken());
     }
 

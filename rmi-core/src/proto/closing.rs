@@ -6,7 +6,7 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::proto::asked::{EntryState, Sent};
 use crate::proto::outbox::Outbox;
 use crate::proto::session::{Closed, Phase, Session};
-use crate::wire::frame::{Frame, Lane, cut};
+use crate::wire::frame::{Frame, cut};
 
 /// The longest text of a goodbye that is sent.
 const GOODBYE_TEXT_MAX: usize = 1024;
@@ -126,7 +126,7 @@ impl Session {
                 && let EntryState::Sent(sent) = entry.state
                 && !self.forget_aside(sent.id)
             {
-                self.outbox.drop_large(Lane::Calls, sent.id);
+                self.outbox.drop_large(sent.id);
                 self.asked.free_place(sent.id);
             }
             self.asked.finish(key, Err(draining.clone()), &mut self.after);
@@ -141,7 +141,7 @@ impl Session {
         if self.cancel_aside(sent.id) {
             return;
         }
-        if self.outbox.drop_large(Lane::Calls, sent.id) {
+        if self.outbox.drop_large(sent.id) {
             self.cutting.retain(|cut| cut.id != sent.id);
         }
         if !matches!(self.phase, Phase::Closed(_)) {

@@ -19,6 +19,8 @@ pub(super) struct Outbox {
     /// The offset behind everything the operating system has taken.
     written: u64,
     large: VecDeque<Large>,
+    /// The bytes of the bodies of replies in there.
+    large_replies: usize,
 }
 
 /// A body that is being cut.
@@ -46,13 +48,14 @@ impl Outbox {
 
     /// Takes over a body that was announced, to be cut. Small frames that are queued later do not wait for it.
     pub(super) fn push_large(&mut self, lane: Lane, id: CallId, rest: Bytes) {
+        self.large_replies += if lane == Lane::Replies { rest.len() } else { 0 };
         self.large.push_back(Large { lane, id, rest });
     }
 
-    /// Forgets the rest of a body; says whether there was one.
-    pub(super) fn drop_large(&mut self, lane: Lane, id: CallId) -> bool {
+    /// Forgets the rest of the body of a call; says whether there was one.
+    pub(super) fn drop_large(&mut self, id: CallId) -> bool {
         let before = self.large.len();
-        self.large.retain(|large| (large.lane, large.id) != (lane, id));
+        self.large.retain(|large| (large.lane, large.id) != (Lane::Calls, id));
         self.large.len() < before
     }
 
@@ -62,6 +65,9 @@ impl Outbox {
             let Some(mut large) = self.large.pop_front() else { return };
             let piece = large.rest.split_to(large.rest.len().min(limits::CHUNK_BYTES));
             let last = large.rest.is_empty();
+            if large.lane == Lane::Replies {
+                self.large_replies -= piece.len();
+            }
             let before = self.tail.len();
             frame::data_header(&mut self.tail, large.lane, large.id, last, piece.len());
             self.queued += (self.tail.len() - before + piece.len()) as u64;
@@ -109,9 +115,15 @@ impl Outbox {
         self.queued.saturating_sub(self.written)
     }
 
+    /// How many bytes of large replies are not even cut.
+    pub(super) fn large_replies(&self) -> usize {
+        self.large_replies
+    }
+
     /// Forgets the rests of all bodies.
     pub(super) fn drop_all_large(&mut self) {
         self.large.clear();
+        self.large_replies = 0;
     }
 
     /// Whether nothing is left to give to the operating system.

@@ -39,12 +39,16 @@ impl Session {
     }
 
     fn send_reply(&mut self, reply: ReplyFrame, cargo: Option<Box<dyn Cargo>>) {
-        let Err((reply, cargo)) = self.send_reply_now(reply, cargo) else { return };
+        let Err((reply, cargo)) = self.send_reply_if_read(reply, cargo) else { return };
         let limit = self.settings.limits.replies_waiting_bytes_max;
-        if self.answering.waiting_bytes + body_len(&reply) <= limit {
+        if self.answering.waiting_bytes + held(&reply) <= limit {
             return self.wait_for_credit((reply, cargo));
         }
         self.after.cargo.extend(cargo);
+        let (unread, most) = (self.unread_replies(), self.settings.limits.unread_bytes_max);
+        if unread > most {
+            return self.violated(&format!("calls while {unread} bytes of replies are unread, the limit is {most}"));
+        }
         let text = format!("{} bytes of replies wait to be read, the limit is {limit}", self.answering.waiting_bytes);
         let error = RemoteError::new(ErrorKind::Overloaded, Executed::Yes, text);
         // A fault is small; when even that has no credit it waits in place of the reply.
@@ -54,8 +58,26 @@ impl Session {
     }
 
     fn wait_for_credit(&mut self, refused: Refused) {
-        self.answering.waiting_bytes += body_len(&refused.0);
+        self.answering.waiting_bytes += held(&refused.0);
         self.answering.waiting.push_back(refused);
+    }
+
+    /// The bytes of replies that the peer has not read, as far as they are told from other things.
+    fn unread_replies(&self) -> usize {
+        let unread = usize::try_from(self.outbox.unread()).unwrap_or(usize::MAX);
+        unread
+            .saturating_add(self.outbox.large_replies())
+            .saturating_add(self.asides.reply_bytes())
+            .saturating_add(self.answering.waiting_bytes)
+    }
+
+    /// The credit is the peer's word, and may be more than it reads: what is under way has a limit of ours, too.
+    fn send_reply_if_read(&mut self, reply: ReplyFrame, cargo: Option<Box<dyn Cargo>>) -> Result<(), Refused> {
+        let sent = self.unread_replies() - self.answering.waiting_bytes;
+        if sent > self.settings.limits.replies_waiting_bytes_max {
+            return Err((reply, cargo));
+        }
+        self.send_reply_now(reply, cargo)
     }
 
     fn send_reply_now(&mut self, reply: ReplyFrame, cargo: Option<Box<dyn Cargo>>) -> Result<(), Refused> {
@@ -84,11 +106,11 @@ impl Session {
         Ok(())
     }
 
-    /// Sends the replies that waited for credit.
+    /// Sends the replies that waited for credit, or for others to be read.
     pub(super) fn pump_replies(&mut self) {
         while let Some((reply, cargo)) = self.answering.waiting.pop_front() {
-            let bytes = body_len(&reply);
-            if let Err(refused) = self.send_reply_now(reply, cargo) {
+            let bytes = held(&reply);
+            if let Err(refused) = self.send_reply_if_read(reply, cargo) {
                 self.answering.waiting.push_front(refused);
                 return;
             }
@@ -99,6 +121,11 @@ impl Session {
 
 fn fault_frame(id: CallId, error: &RemoteError) -> ReplyFrame {
     ReplyFrame { id, status: ReplyStatus::Fault, references: Vec::new(), body: Body::Whole(fault::encode(error)) }
+}
+
+/// What a reply takes that waits.
+fn held(reply: &ReplyFrame) -> usize {
+    body_len(reply) + size_of::<Refused>()
 }
 
 fn body_len(reply: &ReplyFrame) -> usize {

@@ -431,6 +431,7 @@ impl Session {
     /// The operating system has taken this many bytes.
     pub(crate) fn written(&mut self, bytes: usize, now: Instant) {
         self.outbox.written(bytes);
+        self.pump_replies();
         self.liveness.output_taken(now, self.is_taken());
     }
 

@@ -385,3 +385,43 @@ fn answers_that_nobody_reads_are_bounded() {
     let text = closed.error.message();
     assert!(text.contains("control frames while 1001 bytes are unread, the limit is 1000"), "{text}");
 }
+
+#[test]
+fn a_peer_that_grants_more_than_it_reads_makes_nothing_grow() {
+    let unread = 1 << 20;
+    let limits = Limits { replies_waiting_bytes_max: 1 << 18, unread_bytes_max: unread, ..Limits::default() };
+    for (body, window) in [(70_000, u64::MAX), (1000, u64::MAX), (1, u64::MAX), (70_000, 0), (1, 0)] {
+        let mut pair = Pair::open(&limits);
+        pair.b.session.send.replies.open(window);
+        let mut answered = 0_usize;
+        // Nobody takes what it answers.
+        while pair.b.session.closed().is_none() && answered < unread / 20 {
+            pair.call(1, 1);
+            let there = pair.a.output(pair.now);
+            pair.b.receive(&there, pair.now);
+            for call in pair.b.calls() {
+                pair.answer(call.id, body);
+                pair.a.session.asked.free_place(call.id);
+                answered += 1;
+            }
+        }
+        let text = pair.b.session.closed().expect("the session is over").error.message().to_owned();
+        assert!(text.contains("calls while") && text.contains(&format!("the limit is {unread}")), "{text}");
+    }
+}
+
+#[test]
+fn replies_beyond_what_the_peer_reads_go_out_when_it_reads_on() {
+    let limits = Limits { replies_waiting_bytes_max: 400_000, ..Limits::default() };
+    let mut pair = Pair::open(&limits);
+    let keys: Vec<_> = (0..6).map(|_| pair.call(1, 1)).collect();
+    let there = pair.a.output(pair.now);
+    pair.b.receive(&there, pair.now);
+    for call in pair.b.calls() {
+        pair.answer(call.id, 150_000);
+    }
+    pair.exchange();
+    let whole =
+        keys.into_iter().filter_map(|key| pair.a.outcome(key)?.ok()).filter(|reply| reply.body.len() == 150_000);
+    assert_eq!(whole.count(), 5, "three are under way at most and two wait");
+}
