@@ -19,6 +19,8 @@ impl Keys {
     /// # Errors
     /// A file cannot be used; the text names it. Or this program was built without TLS.
     pub fn equip(&self, builder: NodeBuilder) -> Result<NodeBuilder, String> {
+        #[cfg(feature = "nats")]
+        let builder = builder.transport(std::sync::Arc::new(rmi_core::transport::Nats::new()));
         match &self.tls {
             Some(directory) => equip(builder, directory),
             None => Ok(builder),

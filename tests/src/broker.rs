@@ -3,7 +3,11 @@
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
+
+use rmi_core::transport::Nats;
+use rmi_core::{Node, NodeBuilder};
 
 /// What it says when it has its port.
 const LISTENING: &str = "Listening for client connections on ";
@@ -26,6 +30,11 @@ struct Running {
 }
 
 impl Broker {
+    /// A node that can reach brokers, to be built further.
+    pub fn node() -> NodeBuilder {
+        Node::builder().transport(Arc::new(Nats::new()))
+    }
+
     /// A broker on a port of its own at `address`, such as `127.0.0.1`; ready for use.
     ///
     /// # Errors

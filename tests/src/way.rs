@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{fs, io};
 
-use rmi_core::transport::{Credentials, Memory, Quic, Tls, Transport};
+use rmi_core::transport::{Credentials, Memory, Nats, Quic, Tls, Transport};
 use rmi_core::{Limits, Node, NodeBuilder, limits};
 
 use crate::{Alone, Authority, Broker, Pairs};
@@ -143,6 +143,7 @@ impl Way {
             "exec" | "ssh" => self.pairs.clone(),
             "tls" => Arc::new(Tls::new(self.credentials())),
             "quic" => Arc::new(Quic::new(self.credentials())),
+            "nats" => Arc::new(Nats::new()),
             scheme => {
                 let known = rmi_core::transport::defaults().into_iter().find(|one| one.scheme() == scheme);
                 known.unwrap_or_else(|| panic!("no transport {scheme:?}"))

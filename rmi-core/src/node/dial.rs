@@ -14,6 +14,7 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::node::connection::Connection;
 use crate::node::driver::{self, Driver, Timer};
 use crate::node::now;
+use crate::peer::Identity;
 use crate::proto::Session;
 use crate::transport::Channel;
 
@@ -24,6 +25,7 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
     }
     let mut left = connection.node.settings.limits.dial_timeout;
     connection.locked(|session| session.set_alternatives(endpoints.len() > 1));
+    let proof = needs_proof(&connection, &endpoints);
     let mut failures = Vec::new();
     let mut endpoints = endpoints.into_iter();
     while let Some(endpoint) = endpoints.next() {
@@ -31,6 +33,12 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
         let reached = tended(&connection, reach(&connection, &endpoint, within)).await;
         left = left.saturating_sub(now() - begun);
         let channel = match reached {
+            Some(Ok(channel)) if proof && !is_proven(&channel.identity) => {
+                let text =
+                    format!("{endpoint}: whoever answers proves nothing, and the reference says whose key must answer");
+                failures.push(RemoteError::new(ErrorKind::Unreachable, Executed::No, text));
+                continue;
+            }
             Some(Ok(channel)) => channel,
             Some(Err(error)) => {
                 failures.push(error);
@@ -50,6 +58,21 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
     });
     connection.ended();
     connection.gone();
+}
+
+/// Whether one of the endpoints says whose key must answer, and we can find out. Then somebody who only claims to be the node
+/// must not be met first at another of its endpoints: a path, or a port of this machine, may be anybody's here.
+fn needs_proof(connection: &Connection, endpoints: &[Endpoint]) -> bool {
+    endpoints.iter().any(|endpoint| endpoint.option("key").is_some() && connection.node.can_dial(endpoint))
+}
+
+/// Whether the peer has proven a key, or is a process that could have ours: of this user, or of root.
+fn is_proven(identity: &Identity) -> bool {
+    match identity {
+        Identity::Certificate { .. } | Identity::SameProcess => true,
+        Identity::Process { uid, .. } => *uid == 0 || *uid == rustix::process::geteuid().as_raw(),
+        Identity::Unproven => false,
+    }
 }
 
 /// What of the time that is left one endpoint has when so many come after it. Those that fail at once leave theirs to the others.
@@ -114,5 +137,18 @@ impl Future for Tended<'_> {
             let Ok(due) = due else { return Poll::Ready(()) };
             ready!(self.timer.poll(due, cx));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_of_another_user_proves_nothing_about_the_key_that_must_answer() {
+        let own = rustix::process::geteuid().as_raw();
+        let process = |uid| Identity::Process { uid, gid: 0, pid: Some(1) };
+        assert!(is_proven(&process(own)) && is_proven(&process(0)));
+        assert!(!is_proven(&process(own + 1)) && !is_proven(&Identity::Unproven));
     }
 }

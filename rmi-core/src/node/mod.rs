@@ -419,6 +419,11 @@ impl Shared {
         self.transports.get(endpoint.scheme()).map_or(u8::MAX, |transport| transport.cost())
     }
 
+    /// Whether there is a transport for the endpoint.
+    fn can_dial(&self, endpoint: &Endpoint) -> bool {
+        self.transports.contains_key(endpoint.scheme())
+    }
+
     async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, String> {
         match self.transports.get(endpoint.scheme()) {
             Some(transport) => transport.dial(endpoint).await.map_err(|error| error.to_string()),

@@ -264,8 +264,8 @@ impl TransportError {
     }
 }
 
-/// The transports that every node has: `tcp` and `unix`, on Linux `shm`, `fifo` and `mq`, and with the feature `nats` a broker
-/// that asks for no sign-in.
+/// The transports that every node has: `tcp` and `unix`, on Linux `shm`, `fifo` and `mq`. Those that need keys are not among
+/// them, nor is `nats`: a reference from a peer must not make a node talk to a broker that the program knows nothing of.
 #[must_use]
 pub fn defaults() -> Vec<Arc<dyn Transport>> {
     vec![
@@ -273,8 +273,6 @@ pub fn defaults() -> Vec<Arc<dyn Transport>> {
         Arc::new(Unix),
         #[cfg(target_os = "linux")]
         Arc::new(Shm::new()),
-        #[cfg(feature = "nats")]
-        Arc::new(Nats::new()),
         #[cfg(target_os = "linux")]
         Arc::new(Fifo),
         #[cfg(target_os = "linux")]

@@ -5,8 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rmi_core::{Node, ObjectRef, Proxy};
-use rmi_tests::{Answers, Tally};
+use rmi_core::{ObjectRef, Proxy};
+use rmi_tests::{Answers, Broker, Tally};
 use tokio::io::AsyncReadExt;
 
 /// The calls under way at once.
@@ -17,7 +17,7 @@ const OFTEN: u64 = 100;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let reference: ObjectRef = std::env::args().nth(1).ok_or("usage: hammer REFERENCE")?.parse()?;
-    let node = Node::builder().start().await?;
+    let node = Broker::node().start().await?;
     let tally: Proxy<dyn Tally> = node.proxy(&reference)?;
     let next = std::sync::Arc::new(AtomicU64::new(0));
     let (stop, stopped) = tokio::sync::watch::channel(false);

@@ -2,14 +2,14 @@
 //!
 //! `slate LISTEN [ADVERTISED]`
 
-use rmi_core::{Node, Proxy};
-use rmi_tests::{Slate, Tally};
+use rmi_core::Proxy;
+use rmi_tests::{Broker, Slate, Tally};
 use tokio::io::AsyncReadExt;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut node = Node::builder().listen(arguments.next().ok_or("usage: slate LISTEN [ADVERTISED]")?);
+    let mut node = Broker::node().listen(arguments.next().ok_or("usage: slate LISTEN [ADVERTISED]")?);
     if let Some(advertised) = arguments.next() {
         node = node.advertise(advertised);
     }

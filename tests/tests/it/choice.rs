@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rmi_core::transport::{Channel, Listener, Memory, Tcp, Transport, TransportError};
 use rmi_core::{Endpoint, ErrorKind, Executed, Identity, Node, NodeBuilder, ObjectRef, Proxy};
-use rmi_tests::{Echo, Faulty, Plan, Repeater};
+use rmi_tests::{Echo, Faulty, Plan, Repeater, Way};
 
 /// A node with an object at a TCP and a Unix socket, the dearer one first.
 struct Host {
@@ -98,6 +98,36 @@ async fn a_node_is_gone_only_when_others_answer_at_all_its_endpoints() {
     let (kind, text) = failure([first, &nobody]).await;
     assert_eq!(kind, ErrorKind::Unreachable);
     assert!(text.contains("127.0.0.1:1: Connection refused"), "{text}");
+}
+
+/// A host with a proven and an unproven endpoint, and the directory with the keys.
+async fn proven() -> (Node, ObjectRef, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let way = Way::new("tls", directory.path());
+    let host = way.host().listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let reference = host.export(&Proxy::<dyn Echo>::new(Repeater)).unwrap();
+    (host, reference, directory)
+}
+
+#[tokio::test]
+async fn who_proves_nothing_is_not_believed_where_a_key_must_answer() {
+    let (host, mut reference, directory) = proven().await;
+    let caller = Way::new("tls", directory.path()).caller().start().await.unwrap();
+    assert!(way(&caller, &reference).await.starts_with("tls://"));
+    let unanswered = reference.endpoints[0].as_str().replace(reference.endpoints[0].address(), "127.0.0.1:1");
+    reference.endpoints = [unanswered.parse().unwrap(), reference.endpoints[1].clone()].into();
+    let error = caller.proxy::<dyn Echo>(&reference).unwrap().echo("x").await.unwrap_err();
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Unreachable, Executed::No));
+    assert!(error.message().contains("whoever answers proves nothing"), "{error}");
+    host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_cannot_check_keys_takes_what_there_is() {
+    let (host, reference, _directory) = proven().await;
+    let caller = caller(|builder| builder).await;
+    assert_eq!(way(&caller, &reference).await, reference.endpoints[1].as_str());
+    host.shutdown().await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use rmi_core::transport::{Credentials, Quic, Tls};
+use rmi_core::transport::{Credentials, Nats, Quic, Tls};
 use rmi_core::{Node, NodeBuilder};
 use rmi_examples::process::Outcome;
 use tokio::net::TcpStream;
@@ -73,6 +73,7 @@ impl Way {
         Ok(match self {
             Self::Tls => Node::builder().transport(Arc::new(Tls::new(Credentials::from_directory(directory)?))),
             Self::Quic => Node::builder().transport(Arc::new(Quic::new(Credentials::from_directory(directory)?))),
+            Self::Nats => Node::builder().transport(Arc::new(Nats::new())),
             _ => Node::builder(),
         })
     }

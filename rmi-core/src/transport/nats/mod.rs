@@ -50,7 +50,8 @@ const NO_NAME: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const MESSAGES_WAITING: usize = 256;
 
 /// `nats://host:port/subject`: sessions over a NATS broker (2.2 or later). Nothing is proven about the peer
-/// without [`credentials`](Nats::credentials).
+/// without [`credentials`](Nats::credentials). A node has it only when it is given to `NodeBuilder::transport`; it then
+/// dials whatever broker a reference names.
 ///
 /// Several listeners on one subject are a group: each new channel goes to one of them. A listener's
 /// [`endpoint`](Listener::endpoint) has a subject of its own below the shared one, so that a reference leads to the host

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rmi_core::transport::{Nats, Transport};
-use rmi_core::{ErrorKind, Executed, Node, ObjectRef, Proxy, limits};
+use rmi_core::{ErrorKind, Executed, ObjectRef, Proxy, limits};
 use rmi_tests::{Broker, Namespace, Tally};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -95,7 +95,7 @@ async fn a_killed_peer_is_noticed_though_the_broker_does_not_say_so() {
     let mut host = Process::start(Command::new(SLATE), &[&broker.endpoint("place")]);
     let reference: ObjectRef = host.line().await.parse().unwrap();
     let mut idle = Nats::new().dial(&reference.endpoints[0]).await.unwrap();
-    let caller = Node::builder().start().await.unwrap();
+    let caller = Broker::node().start().await.unwrap();
     let tally: Proxy<dyn Tally> = caller.proxy(&reference).unwrap();
     tally.add(1).await.unwrap();
     host.child.kill().await.unwrap();

@@ -1,7 +1,7 @@
 //! Somebody at the broker who reads everything, and means harm.
 
 use rmi_core::transport::{Nats, Transport};
-use rmi_core::{ErrorKind, Executed, Node, ObjectId, limits};
+use rmi_core::{ErrorKind, Executed, ObjectId, limits};
 use rmi_tests::{Broker, Tally};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -173,7 +173,7 @@ async fn a_broker_that_means_harm_itself_only_makes_the_call_fail() {
             // What is said to it is not understood, until nobody says more.
             while near.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
         });
-        let caller = Node::builder().start().await.unwrap();
+        let caller = Broker::node().start().await.unwrap();
         let call = well_known(&caller, &place, ObjectId::random());
         let error = timeout(3 * SOON, call.counted()).await.expect(&said).unwrap_err();
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Unreachable, Executed::No), "{said} {error}");

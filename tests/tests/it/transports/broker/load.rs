@@ -60,9 +60,9 @@ impl Load {
 
 /// A host and a caller that has its object.
 pub(super) async fn host_and_caller(broker: &Broker) -> (Node, Node, Proxy<dyn Tally>) {
-    let host = Node::builder().listen(broker.endpoint("place")).start().await.unwrap();
+    let host = Broker::node().listen(broker.endpoint("place")).start().await.unwrap();
     let reference = host.export(&Proxy::<dyn Tally>::new(Slate::default())).unwrap();
-    let caller = Node::builder().start().await.unwrap();
+    let caller = Broker::node().start().await.unwrap();
     let tally = caller.proxy(&reference).unwrap();
     (host, caller, tally)
 }

@@ -143,11 +143,11 @@ async fn the_hosts_of_a_group_share_the_sessions_and_a_reference_leads_to_the_ho
     let mut hosts = Vec::new();
     for _ in 0..2 {
         let slate = Slate::default();
-        let host = Node::builder().listen(&place).export_at(id, &Proxy::<dyn Tally>::new(slate.clone()));
+        let host = Broker::node().listen(&place).export_at(id, &Proxy::<dyn Tally>::new(slate.clone()));
         hosts.push((host.start().await.unwrap(), slate));
     }
     for number in 0..24 {
-        let caller = Node::builder().start().await.unwrap();
+        let caller = Broker::node().start().await.unwrap();
         well_known(&caller, &place, id).add(number).await.unwrap();
     }
     let shares: Vec<usize> =
@@ -156,7 +156,7 @@ async fn the_hosts_of_a_group_share_the_sessions_and_a_reference_leads_to_the_ho
     let (second, slate) = &hosts[1];
     let reference = second.export(&Proxy::<dyn Tally>::new(slate.clone())).unwrap();
     for number in 100..108 {
-        let caller = Node::builder().start().await.unwrap();
+        let caller = Broker::node().start().await.unwrap();
         caller.proxy::<dyn Tally>(&reference).unwrap().add(number).await.unwrap();
     }
     assert!((100..108).all(|number| slate.count(number) == 1));
