@@ -27,8 +27,8 @@ impl Namespace {
     /// `ip` is missing, or not permitted.
     pub fn new() -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Four addresses for each process and each of its first four namespaces: what 10.0.0.0/8 has room for.
-        let number = (std::process::id() << 2 | NEXT.fetch_add(1, Ordering::Relaxed) & 3) & 0x3f_ffff;
+        // Four addresses for each process and each of its first eight namespaces: what 10.0.0.0/8 has room for.
+        let number = (std::process::id() << 3 | NEXT.fetch_add(1, Ordering::Relaxed) & 7) & 0x3f_ffff;
         let [_, a, b, c] = (number << 2).to_be_bytes();
         let near = format!("10.{a}.{b}.{}", c | 1);
         let (name, link, far) = (format!("rmi-{number}"), format!("rmi{number}"), format!("10.{a}.{b}.{}", c | 2));
