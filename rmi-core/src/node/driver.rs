@@ -170,24 +170,26 @@ impl Driver {
         // Calls that waited for a promise go before those that came after it was settled.
         serve::serve_due(&self.connection, &mut self.replies);
         self.reply();
-        let mut reads = READS_PER_TURN;
+        let (mut reads, mut transmitted) = (READS_PER_TURN, false);
         loop {
             if self.receive(cx, &mut reads) == Flow::Over || self.receive_datagrams(cx) == Flow::Over {
                 return Poll::Ready(());
             }
             if self.hold_back(cx) {
-                return Poll::Pending;
+                return if transmitted { self.rest(cx) } else { Poll::Pending };
             }
+            transmitted = true;
             if self.transmit(cx) == Flow::Over {
                 return Poll::Ready(());
             }
             // Some transports wait a moment for the answer to what was written: that is when they are asked again.
-            if !std::mem::take(&mut self.wrote) && self.drained {
+            let idle = !std::mem::take(&mut self.wrote) && self.drained;
+            if idle || reads == 0 {
+                if !idle {
+                    cx.waker().wake_by_ref();
+                }
+                // Also beside a peer that always has more to say: time passes for it, too.
                 return self.rest(cx);
-            }
-            if reads == 0 {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
             }
         }
     }

@@ -1,13 +1,18 @@
 //! Peers that send what no peer should.
 
+use std::io;
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use rmi_core::{Node, ObjectRef, Proxy};
-use rmi_tests::{Echo, Random};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use async_trait::async_trait;
+use rmi_core::transport::{Channel, Listener, Transport, TransportError};
+use rmi_core::{CallOptions, Endpoint, ErrorKind, Executed, Identity, Node, ObjectId, ObjectRef, Proxy};
+use rmi_tests::{Echo, Random, Repeater};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A hello as protocol §2 has it.
@@ -74,6 +79,83 @@ fn evil(random: &Random, object: [u8; 16]) -> Vec<u8> {
             frame
         }
     }
+}
+
+/// A channel to a peer that has more to say whenever it is asked, and takes whatever it is told.
+struct Drip {
+    /// What each read gives, from the first on.
+    says: fn(u32) -> Vec<u8>,
+    reads: u32,
+}
+
+impl AsyncRead for Drip {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        buf.put_slice(&if self.reads == 0 { hello() } else { (self.says)(self.reads) });
+        self.reads += 1;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Drip {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct Drips(fn(u32) -> Vec<u8>);
+
+#[async_trait]
+impl Transport for Drips {
+    fn scheme(&self) -> &'static str {
+        "drip"
+    }
+    async fn dial(&self, endpoint: &Endpoint) -> Result<Channel, TransportError> {
+        Ok(Channel::new(Drip { says: self.0, reads: 0 }, Identity::Unproven, endpoint.as_str()))
+    }
+    async fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, TransportError> {
+        Err(TransportError::Over(endpoint.clone()))
+    }
+}
+
+const OBJECT: [u8; 16] = [3; 16];
+
+/// Beside a peer that says this without end the deadlines of our calls pass.
+async fn time_passes_beside(says: fn(u32) -> Vec<u8>) {
+    let own = Proxy::<dyn Echo>::new(Repeater);
+    let builder = Node::builder().transport(Arc::new(Drips(says))).export_at(ObjectId::from_bytes(OBJECT), &own);
+    let node = builder.start().await.unwrap();
+    let echo: Proxy<dyn Echo> = node.at(&"drip:here".parse().unwrap(), ObjectId::random());
+    let hurried = echo.with(CallOptions::new().timeout(Duration::from_millis(30)));
+    let begun = Instant::now();
+    // With several calls under way what is written waits for others to join it.
+    let (first, second) = tokio::join!(hurried.echo("x"), hurried.echo("y"));
+    for error in [first.unwrap_err(), second.unwrap_err()] {
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Deadline, Executed::Maybe), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?} instead of 30 ms", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_peer_whose_frame_never_ends_does_not_stop_the_time() {
+    // After the hello the longest frame that is allowed, a byte a read: it is not whole before the test is over.
+    time_passes_beside(|read| if read == 1 { (1u32 << 20).to_le_bytes().to_vec() } else { vec![0] }).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_never_stops_calling_does_not_stop_the_time() {
+    time_passes_beside(|read| {
+        let mut frame = call(0, OBJECT, &[0x91, 0xa1, b'x']);
+        // Each call takes the place once more.
+        frame[10..14].copy_from_slice(&read.to_le_bytes());
+        frame
+    })
+    .await;
 }
 
 /// The memory of a process, in KiB.
