@@ -1,12 +1,15 @@
 //! The replies we send: at once, or when the peer has given credit for them.
 
 use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::proto::after::Cargo;
 use crate::proto::asked::{RawOutcome, RawReply};
 use crate::proto::session::{Phase, Session, check_references};
 use crate::wire::fault;
 use crate::wire::frame::{Body, CallId, Frame, Lane, ReplyFrame, ReplyStatus};
+
+/// More than a fault takes that stands in the place of a reply, sent or waiting.
+const FAULT_BYTES: usize = 512;
 
 /// A reply that has no credit yet, given back.
 type Refused = (ReplyFrame, Option<Box<dyn Cargo>>);
@@ -74,7 +77,7 @@ impl Session {
     /// The credit is the peer's word, and may be more than it reads: what is under way has a limit of ours, too.
     fn send_reply_if_read(&mut self, reply: ReplyFrame, cargo: Option<Box<dyn Cargo>>) -> Result<(), Refused> {
         let sent = self.unread_replies() - self.answering.waiting_bytes;
-        if sent > self.settings.limits.replies_waiting_bytes_max {
+        if sent > under_way_max(&self.settings.limits) {
             return Err((reply, cargo));
         }
         self.send_reply_now(reply, cargo)
@@ -121,6 +124,16 @@ impl Session {
 
 fn fault_frame(id: CallId, error: &RemoteError) -> ReplyFrame {
     ReplyFrame { id, status: ReplyStatus::Fault, references: Vec::new(), body: Body::Whole(fault::encode(error)) }
+}
+
+/// After how many bytes of replies under way further ones wait. What waits, the body that comes last and a fault at each place
+/// of the peer's have room below the bytes that may be unread: only who uses its places anew without reading comes there.
+fn under_way_max(limits: &Limits) -> usize {
+    let waiting = limits.replies_waiting_bytes_max;
+    let faults = limits.calls_in_flight_max.saturating_mul(FAULT_BYTES);
+    let room =
+        [waiting, limits.body_bytes_max, faults].into_iter().fold(limits.unread_bytes_max, usize::saturating_sub);
+    waiting.min(room)
 }
 
 /// What a reply takes that waits.

@@ -410,6 +410,36 @@ fn a_peer_that_grants_more_than_it_reads_makes_nothing_grow() {
     }
 }
 
+/// However much credit it gives: its places bound how many replies it can be behind.
+#[test]
+fn a_peer_that_calls_from_all_its_places_and_reads_slowly_keeps_its_connection() {
+    let limits = Limits {
+        body_bytes_max: 1 << 20,
+        replies_waiting_bytes_max: 4 << 20,
+        unread_bytes_max: 8 << 20,
+        ..Limits::default()
+    };
+    let mut pair = Pair::open(&limits);
+    pair.b.session.send.replies.open(u64::MAX);
+    let keys: Vec<_> = (0..limits.calls_in_flight_max).map(|_| pair.call(1, 1)).collect();
+    let there = pair.a.output(pair.now);
+    pair.b.receive(&there, pair.now);
+    for call in pair.b.calls() {
+        pair.answer(call.id, 800_000);
+    }
+    assert!(pair.b.session.closed().is_none(), "{:?}", pair.b.session.closed());
+    pair.exchange();
+    let outcomes = keys.into_iter().map(|key| pair.a.outcome(key).expect("an outcome"));
+    let (whole, replaced): (Vec<_>, Vec<_>) =
+        outcomes.partition(|outcome| outcome.as_ref().is_ok_and(|reply| reply.body.len() == 800_000));
+    assert!((5..=10).contains(&whole.len()), "{}", whole.len());
+    for outcome in &replaced {
+        let error = outcome.as_ref().expect_err("a reply in whose place stands a fault");
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Overloaded, Executed::Yes), "{error}");
+    }
+    assert_eq!(whole.len() + replaced.len(), limits.calls_in_flight_max);
+}
+
 #[test]
 fn replies_beyond_what_the_peer_reads_go_out_when_it_reads_on() {
     let limits = Limits { replies_waiting_bytes_max: 400_000, ..Limits::default() };
