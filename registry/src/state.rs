@@ -107,14 +107,14 @@ impl State {
                 None => self.put(want),
             },
             Wish::Rebind(want, expected) => {
-                self.expect(&want.name, *expected)?;
+                self.check_revision(&want.name, *expected)?;
                 self.put(want)
             }
             Wish::Unbind(name, expected) => {
                 if self.get(name).is_none() {
                     return Err(NamingError::NotBound(name.clone()));
                 }
-                self.expect(name, *expected)?;
+                self.check_revision(name, *expected)?;
                 Ok(vec![Write::Remove(name.clone())])
             }
             Wish::End(owners) => {
@@ -128,7 +128,7 @@ impl State {
         }
     }
 
-    fn expect(&self, name: &Name, expected: Option<u64>) -> Result<(), NamingError> {
+    fn check_revision(&self, name: &Name, expected: Option<u64>) -> Result<(), NamingError> {
         let Some(expected) = expected else { return Ok(()) };
         match self.get(name) {
             None => Err(NamingError::NotBound(name.clone())),

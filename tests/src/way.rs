@@ -95,6 +95,12 @@ impl Way {
         self.broker.is_some()
     }
 
+    /// Whether its places are ports of an address.
+    #[must_use]
+    pub fn has_addresses(&self) -> bool {
+        matches!(self.scheme.as_str(), "tcp" | "tls" | "quic")
+    }
+
     /// A place to listen that nothing else in this directory has.
     #[must_use]
     pub fn place(&self) -> String {

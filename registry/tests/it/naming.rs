@@ -38,8 +38,8 @@ pub(crate) struct Setting {
     pub(crate) registry: Registry,
 }
 
-/// Starts a registry where another was. Over QUIC the place is free when the last connection of the other is over: they share
-/// the listener's port.
+/// Starts a registry where another was, at once. Over QUIC the place is free only when the last connection of the other is
+/// over: they share the listener's port.
 pub(crate) async fn start_again<S: Store>(
     endpoint: &Endpoint,
     store: impl Fn() -> Result<S, StoreError>,
@@ -55,7 +55,7 @@ pub(crate) async fn start_again<S: Store>(
             },
             Err(error) => error.to_string(),
         };
-        assert!(begun.elapsed() < Duration::from_secs(10), "{problem}");
+        assert!(WAY.scheme() == "quic" && begun.elapsed() < Duration::from_secs(10), "{problem}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! Every transport keeps these rules; the conformance suite has a test for each, with the rule's number in its name.
 //!
-//! - **C1** What one side writes the other reads, in order, unchanged, nothing lost and nothing added.
+//! - **C1** What one side writes the other reads, in order, unchanged, nothing lost and nothing added; with the next flush at
+//!   the latest.
 //! - **C2** Both sides can write at once; neither direction waits for the other.
 //! - **C3** Dialling a place where nobody listens fails with an error, soon.
 //! - **C4** What was written before a side shuts its writing down or drops the channel arrives; then the other side reads

@@ -66,7 +66,7 @@ pub(crate) fn servant(attributes: TokenStream, item: ItemImpl) -> TokenStream {
         #[#krate::private::async_trait]
         #item
         const _: () = {
-            #[allow(dead_code, clippy::all)]
+            #[allow(dead_code, clippy::all, reason = "it is there to be compiled: the compiler says what is wrong with it")]
             fn check #generics () #conditions { #check }
         };
     }

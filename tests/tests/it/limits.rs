@@ -77,7 +77,7 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("QUIC_INCOMING_BYTES_MAX", "held by quinn: Initial packets of connections that nobody has taken yet"),
     ("QUIC_STREAM_WINDOW", "transports: quic: c6_a_reader_that_does_not_read_makes_the_writer_wait"),
     ("QUIC_WINDOW", "transports: over_quic: what_nobody_reads_is_bounded_by_the_windows"),
-    ("QUIC_DATAGRAMS_BYTES_MAX", "held by quinn: of datagrams beyond it the oldest are lost"),
+    ("QUIC_DATAGRAMS_BYTES_MAX", "transports: beside: of_datagrams_that_nobody_takes_the_oldest_are_lost"),
     ("QUIC_IDLE", "a time, not a bound: sessions notice a silent peer earlier"),
     ("QUIC_KEEP_ALIVE", "a time, not a bound: when a sign of life is sent"),
     ("LINGER", "transport/lingering: what_a_dropped_stream_could_not_write_in_time_is_given_up"),

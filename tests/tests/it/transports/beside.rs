@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use rmi_core::transport::{
 };
 use rmi_core::{Bytes, Endpoint, Node, ObjectRef, Proxy, RemoteError, limits, remote};
 use rmi_tests::Authority;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 /// What was seen beside the bytes.
@@ -258,4 +258,33 @@ async fn a_node_that_shuts_down_finishes_its_large_replies() {
         setting.host.shutdown().await;
         assert_eq!(call.await.unwrap().unwrap().len(), 4_000_000);
     }
+}
+
+/// On one thread: nothing comes while those that wait are counted.
+#[tokio::test]
+async fn of_datagrams_that_nobody_takes_the_oldest_are_lost() {
+    const SENT: u32 = 2000;
+    let quic = Quic::new(Authority::new().credentials(&["127.0.0.1"]));
+    let mut listener = quic.listen(&"quic://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let place = listener.endpoint().clone();
+    let (near, far) = tokio::join!(quic.dial(&place), listener.accept());
+    let (mut near, mut far) = (near.unwrap(), far.unwrap());
+    let mut datagrams = near.datagrams.take().unwrap();
+    for number in 0..SENT {
+        datagrams.send([&number.to_le_bytes()[..], &[0; 996]].concat().into());
+        // A byte that has come says that what was sent before it has come, or is lost.
+        if number % 50 == 49 {
+            near.stream.write_u8(1).await.unwrap();
+            near.stream.flush().await.unwrap();
+            far.stream.read_u8().await.unwrap();
+        }
+    }
+    let mut waiting = far.datagrams.take().unwrap();
+    let mut numbers = Vec::new();
+    while let Poll::Ready(datagram) = waiting.poll_receive(&mut Context::from_waker(Waker::noop())) {
+        numbers.push(u32::from_le_bytes(*datagram.unwrap().first_chunk().unwrap()));
+    }
+    let most = limits::QUIC_DATAGRAMS_BYTES_MAX / 1000;
+    assert!((most / 2..=most).contains(&numbers.len()), "{} of {most}", numbers.len());
+    assert!(numbers.iter().all(|number| *number > SENT / 2), "{numbers:?}");
 }

@@ -38,7 +38,10 @@ pub(super) fn unix() -> Subject {
 async fn a_listener_that_strangers_could_reach_must_be_asked_for() {
     let error = Tcp.listen(&"tcp://0.0.0.0:0".parse().unwrap()).await.err().unwrap();
     let text = error.to_string();
-    assert!(text.contains("tls://0.0.0.0:0") && text.contains("tcp://0.0.0.0:0?plaintext"), "{text}");
+    assert!(
+        text.contains("loopback") && text.contains("tls://0.0.0.0:0") && text.contains("tcp://0.0.0.0:0?plaintext"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
