@@ -199,13 +199,14 @@ pub struct Limits {
     /// The own calls that may wait for a place or for a connection, per peer, default 65,536.
     pub calls_waiting_max: usize,
     /// The bytes of finished replies that wait for a peer to read them, default 64 MiB, and the most that are under way,
-    /// whatever credit it gives; a reply beyond both is replaced by an error.
+    /// whatever credit it gives; a reply beyond both is replaced by an error. One may always wait.
     pub replies_waiting_bytes_max: usize,
     /// The objects that one peer may hold, default 65,536.
     pub references_per_session_max: usize,
     /// The bytes that wait for a peer to read them while it goes on sending control frames and calls, default 128 MiB. Bounds
     /// what pings, claims and calls that are answered and not read can take. With less than `replies_waiting_bytes_max` and two
-    /// bodies fewer replies are under way at once, so that a peer which reads slowly is not taken for one that does not read.
+    /// bodies fewer replies are under way at once, so that a peer which reads slowly is not taken for one that does not read;
+    /// with less than `replies_waiting_bytes_max` and one body it can be.
     pub unread_bytes_max: usize,
     /// The connections at once, default 10,000.
     pub connections_max: usize,

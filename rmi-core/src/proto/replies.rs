@@ -44,7 +44,8 @@ impl Session {
     fn send_reply(&mut self, reply: ReplyFrame, cargo: Option<Box<dyn Cargo>>) {
         let Err((reply, cargo)) = self.send_reply_if_read(reply, cargo) else { return };
         let limit = self.settings.limits.replies_waiting_bytes_max;
-        if self.answering.waiting_bytes + held(&reply) <= limit {
+        // One may always wait: bodies can be allowed that are larger than what may wait.
+        if self.answering.waiting.is_empty() || self.answering.waiting_bytes + held(&reply) <= limit {
             return self.wait_for_credit((reply, cargo));
         }
         self.after.cargo.extend(cargo);
@@ -128,12 +129,13 @@ fn fault_frame(id: CallId, error: &RemoteError) -> ReplyFrame {
 
 /// After how many bytes of replies under way further ones wait. What waits, the body that comes last and a fault at each place
 /// of the peer's have room below the bytes that may be unread: only who uses its places anew without reading comes there.
+/// Limits without that room leave a quarter of what may wait, so that a few unread frames hold up no reply.
 fn under_way_max(limits: &Limits) -> usize {
     let waiting = limits.replies_waiting_bytes_max;
     let faults = limits.calls_in_flight_max.saturating_mul(FAULT_BYTES);
     let room =
         [waiting, limits.body_bytes_max, faults].into_iter().fold(limits.unread_bytes_max, usize::saturating_sub);
-    waiting.min(room)
+    room.clamp(waiting / 4, waiting)
 }
 
 /// What a reply takes that waits.

@@ -440,6 +440,33 @@ fn a_peer_that_calls_from_all_its_places_and_reads_slowly_keeps_its_connection()
     assert_eq!(whole.len() + replaced.len(), limits.calls_in_flight_max);
 }
 
+/// The limits let a body be as large as what may wait, and what may be unread has no room for both.
+#[test]
+fn replies_as_large_as_what_may_wait_arrive_beside_others_and_unread_frames() {
+    let limits = Limits {
+        body_bytes_max: (4 << 20) + 1,
+        window_bytes: 16 << 20,
+        replies_waiting_bytes_max: 4 << 20,
+        unread_bytes_max: 8 << 20,
+        ..Limits::default()
+    };
+    let mut pair = Pair::open(&limits);
+    let keys: Vec<_> = (0..2).map(|_| pair.call(1, 1)).collect();
+    let ping = [&9u32.to_le_bytes()[..], &[7], &[0; 8]].concat();
+    let there = [pair.a.output(pair.now), ping].concat();
+    pair.b.receive(&there, pair.now);
+    for call in pair.b.calls() {
+        pair.answer(call.id, (4 << 20) + 1);
+    }
+    pair.exchange();
+    // One was under way, the other waited.
+    for key in keys {
+        let outcome = pair.a.outcome(key).expect("an outcome");
+        assert_eq!(outcome.expect("a reply").body.len(), (4 << 20) + 1);
+    }
+    assert!(pair.b.session.closed().is_none(), "{:?}", pair.b.session.closed());
+}
+
 #[test]
 fn replies_beyond_what_the_peer_reads_go_out_when_it_reads_on() {
     let limits = Limits { replies_waiting_bytes_max: 400_000, ..Limits::default() };
