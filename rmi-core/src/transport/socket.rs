@@ -2,9 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::endpoint::Endpoint;
@@ -15,6 +19,10 @@ use crate::transport::TransportError;
 const PATH_BYTES_MAX: usize = 107;
 /// How many dials may wait for `accept`, as with TCP.
 const BACKLOG: u32 = 1024;
+/// How often a directory is tried to be held, and how long between: others of us hold it for a moment, and a stranger who holds
+/// it for longer keeps nobody from listening.
+const HOLDS_MAX: usize = 1000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A socket that this process listens on. It is for its owner alone, and its file goes when it is dropped.
 pub(super) struct Bound {
@@ -28,6 +36,7 @@ impl Bound {
     pub(super) async fn new(endpoint: &Endpoint) -> Result<Self, TransportError> {
         let io = |error| TransportError::io(endpoint, error);
         let path = path(endpoint)?.to_owned();
+        let _held = hold_directory(&path).await;
         clear(&path, endpoint).await?;
         let listener = listener(&path).map_err(io)?;
         fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(io)?;
@@ -55,7 +64,7 @@ fn listener(path: &Path) -> io::Result<UnixListener> {
     let socket = UnixSocket::new_stream()?;
     // On Linux the file has the mode that the socket has; elsewhere its umask alone keeps others out for a moment.
     #[cfg(target_os = "linux")]
-    rustix::fs::fchmod(&socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     socket.bind(path)?;
     socket.listen(BACKLOG)
 }
@@ -77,6 +86,20 @@ fn path(endpoint: &Endpoint) -> Result<&Path, TransportError> {
         return Err(TransportError::address(endpoint, reason));
     }
     Ok(Path::new(path))
+}
+
+/// Keeps others of us out of the directory while a dead socket in it is removed and one that lives is made. Who had found the
+/// same one dead would remove the new one, which is as silent until it is listened on.
+async fn hold_directory(path: &Path) -> Option<OwnedFd> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = rustix::fs::open(directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    for _ in 0..HOLDS_MAX {
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => tokio::time::sleep(PAUSE).await,
+            held => return held.ok().map(|()| directory),
+        }
+    }
+    None
 }
 
 /// Removes a socket that nobody listens on any more, and nothing else.

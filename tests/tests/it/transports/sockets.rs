@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rmi_core::transport::{Memory, Tcp, Transport, Unix};
+use rmi_core::transport::{Memory, Tcp, Transport, TransportError, Unix};
 use rmi_core::{Endpoint, Identity};
 use rmi_tests::{Faulty, Plan};
 
@@ -68,4 +68,41 @@ async fn a_socket_is_for_its_owner_alone_and_its_path_is_bounded() {
     let long = format!("unix:/{}", "x".repeat(107));
     let error = Unix.listen(&long.parse().unwrap()).await.err().unwrap().to_string();
     assert!(error.ends_with("path of 108 bytes exceeds the limit of 107"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn of_those_who_take_over_a_socket_at_once_one_listens() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..100 {
+        let path = directory.path().join(round.to_string());
+        let endpoint: Endpoint = format!("unix:{}", path.display()).parse().unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let together = Arc::new(tokio::sync::Barrier::new(8));
+        let tries = [(); 8].map(|()| {
+            let (endpoint, together) = (endpoint.clone(), together.clone());
+            tokio::spawn(async move {
+                together.wait().await;
+                Unix.listen(&endpoint).await
+            })
+        });
+        let mut listeners = Vec::new();
+        for attempt in tries {
+            match attempt.await.unwrap() {
+                Ok(listener) => listeners.push(listener),
+                Err(error) => assert!(matches!(error, TransportError::InUse(_)), "round {round}: {error}"),
+            }
+        }
+        let [listener] = &mut listeners[..] else { panic!("round {round}: {} listen", listeners.len()) };
+        let (dialled, accepted) = tokio::join!(Unix.dial(&endpoint), listener.accept());
+        assert!(dialled.is_ok() && accepted.is_ok(), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_who_holds_the_directory_keeps_nobody_from_listening() {
+    let directory = tempfile::tempdir().unwrap();
+    let held = std::fs::File::open(directory.path()).unwrap();
+    held.lock().unwrap();
+    let endpoint: Endpoint = format!("unix:{}", directory.path().join("s").display()).parse().unwrap();
+    Unix.listen(&endpoint).await.unwrap();
 }
