@@ -95,6 +95,12 @@ impl Way {
         self.broker.is_some()
     }
 
+    /// Whether each connection takes descriptors of the host.
+    #[must_use]
+    pub fn takes_descriptors(&self) -> bool {
+        !matches!(self.scheme.as_str(), "quic" | "nats" | "mem")
+    }
+
     /// Whether its places are ports of an address.
     #[must_use]
     pub fn has_addresses(&self) -> bool {

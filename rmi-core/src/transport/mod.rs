@@ -287,15 +287,15 @@ async fn pause_after(endpoint: &Endpoint, error: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-/// A caller that announced itself gets no answer, and waits for one in vain if it lives.
+/// Whether something ran out that others give back, such as file descriptors.
+#[cfg(target_os = "linux")]
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOSPC))
+}
+
+/// A caller that announced itself is gone, or none; one that lives sees that nobody answers.
 #[cfg(target_os = "linux")]
 fn unanswered(endpoint: &Endpoint, error: &io::Error) {
-    use rustix::io::Errno;
-    match Errno::from_io_error(error) {
-        // That is not the caller's doing, and somebody can do something about it.
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOSPC) => {
-            tracing::warn!(%endpoint, %error, "cannot answer a caller");
-        }
-        _ => tracing::debug!(%endpoint, %error, "cannot answer a caller"),
-    }
+    tracing::debug!(%endpoint, %error, "cannot answer a caller");
 }

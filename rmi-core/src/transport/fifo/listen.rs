@@ -14,7 +14,7 @@ use super::place::{Place, identity, is_id};
 use crate::endpoint::Endpoint;
 use crate::limits;
 use crate::transport::ends::Ends;
-use crate::transport::{Channel, Listener, TransportError, pause_after, unanswered};
+use crate::transport::{Channel, Listener, TransportError, is_shortage, pause_after, unanswered};
 
 /// How often a pipe may be replaced while it is being claimed.
 const CLAIMS_MAX: usize = 16;
@@ -38,11 +38,9 @@ impl Accepting {
         }
     }
 
-    /// The next announcement that was read whole.
-    fn next(&mut self) -> Option<String> {
-        let end = self.heard.iter().position(|byte| *byte == b'\n')?;
-        let line: Vec<u8> = self.heard.drain(..=end).take(end).collect();
-        Some(String::from_utf8_lossy(&line).into_owned())
+    /// Where the next announcement that was read whole ends.
+    fn end_of_next(&self) -> Option<usize> {
+        self.heard.iter().position(|byte| *byte == b'\n')
     }
 
     async fn hear(&mut self) -> io::Result<()> {
@@ -56,18 +54,25 @@ impl Accepting {
     }
 
     /// Opens the pair, takes its names away and says so to the caller.
-    fn answer(&self, id: &str) -> io::Result<Channel> {
-        if !is_id(id) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "an announcement that names no pair"));
+    fn answer(&self, announcement: &[u8]) -> io::Result<Channel> {
+        let id = std::str::from_utf8(announcement).ok().filter(|id| is_id(id));
+        let bad = || io::Error::new(io::ErrorKind::InvalidData, "an announcement that names no pair");
+        let [up, down] = self.place.pair(id.ok_or_else(bad)?);
+        let opened = self.open(&up, &down);
+        if !matches!(&opened, Err(error) if is_shortage(error)) {
+            [up, down].iter().for_each(|name| self.place.remove(name));
         }
-        let [up, down] = self.place.pair(id);
-        let opened = (self.place.open(&up, OFlags::RDONLY), self.place.open(&down, OFlags::WRONLY));
-        [up, down].iter().for_each(|name| self.place.remove(name));
-        let (reads, writes) = (opened.0?, opened.1?);
+        let (reads, writes) = opened?;
         rustix::io::write(&writes, &[READY])?;
         let identity = identity(&reads)?;
         let ends = Ends::new(Receiver::from_owned_fd(reads)?, Sender::from_owned_fd(writes)?);
         Ok(Channel::new(ends, identity, self.place.endpoint().to_string()))
+    }
+
+    /// The caller sees when what it reads is opened and closed again: that comes last.
+    fn open(&self, up: &str, down: &str) -> io::Result<(OwnedFd, OwnedFd)> {
+        let reads = self.place.open(up, OFlags::RDONLY)?;
+        Ok((reads, self.place.open(down, OFlags::WRONLY)?))
     }
 }
 
@@ -103,10 +108,18 @@ impl Listener for Accepting {
 
     async fn accept(&mut self) -> Result<Channel, TransportError> {
         loop {
-            while let Some(id) = self.next() {
-                match self.answer(&id) {
+            while let Some(end) = self.end_of_next() {
+                let answer = self.answer(self.heard.get(..end).unwrap_or_default());
+                if let Err(error) = &answer
+                    && is_shortage(error)
+                {
+                    // The caller waits meanwhile.
+                    pause_after(self.endpoint(), error).await;
+                    continue;
+                }
+                self.heard.drain(..=end);
+                match answer {
                     Ok(channel) => return Ok(channel),
-                    // The caller has gone, or is none; one that lives sees that nobody answers.
                     Err(error) => unanswered(self.endpoint(), &error),
                 }
             }

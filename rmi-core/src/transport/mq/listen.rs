@@ -1,6 +1,7 @@
 //! The side that is announced to.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use super::queue::{self, Queue, watched};
 use super::{kernel, pair_names, peer, stream};
 use crate::endpoint::Endpoint;
-use crate::transport::{Channel, Listener, TransportError, pause_after, unanswered};
+use crate::transport::{Channel, Listener, TransportError, is_shortage, pause_after, unanswered};
 
 /// How many announcements may wait.
 const BACKLOG: usize = 10;
@@ -23,19 +24,24 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct Accepting {
     endpoint: Endpoint,
     rendezvous: AsyncFd<Queue>,
+    /// What was received and is not answered yet.
+    heard: Option<Announced>,
 }
+
+/// A message, and its length.
+type Announced = ([u8; peer::ANNOUNCEMENT_BYTES], usize);
 
 impl Accepting {
     pub(super) async fn at(endpoint: Endpoint) -> Result<Self, TransportError> {
         let claimed = claim(endpoint.address()).await;
         let queue = claimed.and_then(|queue| watched(queue, Interest::READABLE));
         match queue {
-            Ok(rendezvous) => Ok(Self { endpoint, rendezvous }),
+            Ok(rendezvous) => Ok(Self { endpoint, rendezvous, heard: None }),
             Err(error) => Err(TransportError::io(&endpoint, error)),
         }
     }
 
-    async fn announced(&self) -> io::Result<([u8; peer::ANNOUNCEMENT_BYTES], usize)> {
+    async fn announced(&self) -> io::Result<Announced> {
         let mut message = [0; peer::ANNOUNCEMENT_BYTES];
         let length = self.rendezvous.async_io(Interest::READABLE, |queue| queue.receive(&mut message)).await?;
         Ok((message, length))
@@ -46,10 +52,11 @@ impl Accepting {
         let bad = |text| io::Error::new(io::ErrorKind::InvalidData, text);
         let (id, number) = peer::announced(announcement).ok_or_else(|| bad("an announcement that names no pair"))?;
         let [up, down] = pair_names(self.endpoint.address(), id);
-        let opened = (Queue::open(&up, MQ_OFlag::O_RDONLY), Queue::open(&down, MQ_OFlag::O_WRONLY));
-        [up, down].iter().for_each(|name| queue::remove(name));
-        let (reads, writes) = (opened.0?, opened.1?);
-        let caller = peer::process(number)?;
+        let opened = open(&up, &down, number);
+        if !matches!(&opened, Err(error) if is_shortage(error)) {
+            [up, down].iter().for_each(|name| queue::remove(name));
+        }
+        let (reads, writes, caller) = opened?;
         // Its process lives still, so that it is the one with this number.
         if !reads.is_held()? {
             return Err(bad("an announcement whose caller is gone"));
@@ -59,6 +66,12 @@ impl Accepting {
         let reads = watched(reads, Interest::READABLE)?;
         Ok(Channel::new(stream::over(reads, writes, &caller)?, identity, self.endpoint.to_string()))
     }
+}
+
+/// The ends of a pair that are ours, and the process that has the others.
+fn open(up: &str, down: &str, caller: &[u8]) -> io::Result<(Queue, Queue, OwnedFd)> {
+    let (reads, writes) = (Queue::open(up, MQ_OFlag::O_RDONLY)?, Queue::open(down, MQ_OFlag::O_WRONLY)?);
+    Ok((reads, writes, peer::process(caller)?))
 }
 
 /// The queue of that name, locked against other listeners; one that a killed process left behind is taken over.
@@ -105,13 +118,25 @@ impl Listener for Accepting {
 
     async fn accept(&mut self) -> Result<Channel, TransportError> {
         loop {
-            match self.announced().await {
-                Ok((message, length)) => match self.answer(message.get(..length).unwrap_or_default()) {
-                    Ok(channel) => return Ok(channel),
-                    // The caller has gone, or is none; one that lives sees that nobody answers.
-                    Err(error) => unanswered(&self.endpoint, &error),
-                },
-                Err(error) => pause_after(&self.endpoint, &error).await,
+            let Some((message, length)) = self.heard else {
+                match self.announced().await {
+                    Ok(announced) => self.heard = Some(announced),
+                    Err(error) => pause_after(&self.endpoint, &error).await,
+                }
+                continue;
+            };
+            let answer = self.answer(message.get(..length).unwrap_or_default());
+            if let Err(error) = &answer
+                && is_shortage(error)
+            {
+                // The caller waits meanwhile.
+                pause_after(&self.endpoint, error).await;
+                continue;
+            }
+            self.heard = None;
+            match answer {
+                Ok(channel) => return Ok(channel),
+                Err(error) => unanswered(&self.endpoint, &error),
             }
         }
     }

@@ -6,6 +6,8 @@ use std::process;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::transport::is_shortage;
+
 /// What announcements and answers fit into.
 pub(super) const ANNOUNCEMENT_BYTES: usize = 64;
 /// The digits of the name of a pair.
@@ -34,6 +36,9 @@ pub(super) fn process(number: &[u8]) -> io::Result<OwnedFd> {
     let pid = pid.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the peer gave no number of a process"))?;
     let opened = pidfd_open(pid, PidfdFlags::empty());
     opened.map_err(|error| {
+        if is_shortage(&error.into()) {
+            return error.into();
+        }
         let text = format!("the peer's process {} cannot be watched: {error}", pid.as_raw_pid());
         io::Error::new(io::Error::from(error).kind(), text)
     })

@@ -255,7 +255,8 @@ macro_rules! suite {
     };
     (@kills $transport:ident) => {
         suite!(@session KILLS $transport;
-            s9_the_calls_to_a_host_that_is_killed_end_and_may_have_run s10_what_a_caller_held_that_is_killed_is_dropped);
+            s9_the_calls_to_a_host_that_is_killed_end_and_may_have_run s10_what_a_caller_held_that_is_killed_is_dropped
+            s11_who_calls_a_host_that_lacks_descriptors_is_served_when_it_has_some);
     };
     (@count calls) => { CALLS };
     (@count kills) => { KILLS };

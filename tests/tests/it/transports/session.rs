@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rmi_core::{Bytes, ErrorKind, Executed, Limits, Node, NodeBuilder, ObjectRef, Proxy};
 use rmi_tests::{Exercise, Factory, Gymnast, Random, Way, Workshop};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -221,4 +222,26 @@ pub(super) async fn s10_what_a_caller_held_that_is_killed_is_dropped(way: Way) {
     let within = Duration::from_secs(5);
     timeout(within, ended.wait_for(|&ended| ended == 100)).await.expect("dropped within the lease and 2 s").unwrap();
     host.shutdown().await;
+}
+
+/// Lets a process open so many descriptors, and says how many it could before.
+fn let_open(host: &Child, count: u64) -> u64 {
+    let pid = host.id().and_then(|id| Pid::from_raw(i32::try_from(id).unwrap())).expect("it runs");
+    let before = getrlimit(Resource::Nofile);
+    prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(count), maximum: before.maximum }).unwrap();
+    before.current.expect("a limit")
+}
+
+pub(super) async fn s11_who_calls_a_host_that_lacks_descriptors_is_served_when_it_has_some(way: Way) {
+    let (host, reference) = process(env!("CARGO_BIN_EXE_host"), &way, &["exercise"]).await;
+    let caller = way.caller().start().await.unwrap();
+    let far: Proxy<dyn Exercise> = caller.proxy(&reference.parse().unwrap()).unwrap();
+    let enough = let_open(&host, 0);
+    let call = tokio::spawn(async move { far.note().await });
+    // Long enough for a host that gives up at once to do so.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!call.is_finished() || !way.takes_descriptors());
+    let_open(&host, enough);
+    timeout(SOON, call).await.expect("soon").unwrap().unwrap();
+    caller.shutdown().await;
 }
