@@ -212,7 +212,7 @@ pub struct Limits {
     pub connections_max: usize,
     /// The connections that have not finished their hello, default 1,024. Keeps strangers from using up all places.
     pub handshakes_max: usize,
-    /// The time a handshake may take, default 10 s.
+    /// The time a handshake may take, default 10 s; a share of it where there are further endpoints to look for the node.
     pub handshake_timeout: Duration,
     /// The time one dial may take, at all endpoints of a node together, default 10 s. The handshake at each has its own.
     pub dial_timeout: Duration,

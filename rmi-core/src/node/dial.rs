@@ -23,7 +23,8 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
     if let Some(until) = not_before {
         let _ = tended(&connection, connection.node.sleep_until(until)).await;
     }
-    let mut left = connection.node.settings.limits.dial_timeout;
+    let limits = &connection.node.settings.limits;
+    let mut left = limits.dial_timeout;
     connection.locked(|session| session.set_alternatives(endpoints.len() > 1));
     let proof = needs_proof(&connection, &endpoints);
     let mut failures = Vec::new();
@@ -46,6 +47,8 @@ pub(super) async fn dial(connection: Arc<Connection>, endpoints: Vec<Endpoint>, 
             }
             None => break,
         };
+        // Somebody who accepts and stays silent must not take the time that the node needs elsewhere.
+        connection.locked(|session| session.set_handshake(share(limits.handshake_timeout, endpoints.len())));
         let driver = driver::run(&connection, Driver::new(connection.clone(), channel, Some(endpoint))).await;
         match connection.locked(Session::begin_again) {
             Some(error) => failures.push(error),
@@ -75,7 +78,8 @@ fn is_proven(identity: &Identity) -> bool {
     }
 }
 
-/// What of the time that is left one endpoint has when so many come after it. Those that fail at once leave theirs to the others.
+/// What of the time that is left one endpoint has when so many come after it. Those that fail at once leave theirs to the others;
+/// the last one has all of it.
 fn share(left: Duration, after: usize) -> Duration {
     left / u32::try_from(after).unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -1,6 +1,6 @@
 //! How a session ends, and what its callers learn.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::proto::asked::{EntryState, Sent};
@@ -15,6 +15,11 @@ impl Session {
     /// Whether there are other places to look for the node, should this one not lead there.
     pub(crate) fn set_alternatives(&mut self, alternatives: bool) {
         self.alternatives = alternatives;
+    }
+
+    /// How long whoever is met next has for its hello.
+    pub(crate) fn set_handshake(&mut self, handshake: Duration) {
+        self.handshake = handshake;
     }
 
     /// Makes a session whose handshake failed as good as new, and says why it failed. Its calls have waited.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -88,6 +88,8 @@ pub(crate) struct Session {
     pub(super) expected: Option<NodeId>,
     /// Whether the node can be looked for elsewhere: then a handshake that fails is not the end.
     pub(super) alternatives: bool,
+    /// How long the peer has for its hello.
+    pub(super) handshake: Duration,
     /// The node that answered.
     node: Option<NodeId>,
     pub(super) phase: Phase,
@@ -146,6 +148,7 @@ impl Session {
             node: None,
             expected,
             alternatives: false,
+            handshake: limits.handshake_timeout,
             settings,
         }
     }
@@ -167,7 +170,7 @@ impl Session {
             },
             lease: self.holding.offer(),
         };
-        self.phase = Phase::Opening { until: now + limits.handshake_timeout };
+        self.phase = Phase::Opening { until: now + self.handshake };
         self.liveness = Liveness::new(now);
         self.clock = now;
         self.push(&Frame::Hello(hello));

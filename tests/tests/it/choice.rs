@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rmi_core::transport::{Channel, Listener, Memory, Tcp, Transport, TransportError};
-use rmi_core::{Endpoint, ErrorKind, Executed, Identity, Node, NodeBuilder, ObjectRef, Proxy};
+use rmi_core::{Endpoint, ErrorKind, Executed, Identity, Limits, Node, NodeBuilder, ObjectRef, Proxy};
 use rmi_tests::{Echo, Faulty, Plan, Repeater, Way};
 
 /// A node with an object at a TCP and a Unix socket, the dearer one first.
@@ -77,6 +77,20 @@ async fn somebody_who_does_not_speak_the_protocol_at_the_cheapest_endpoint_does_
     let caller = caller(|builder| builder).await;
     assert_eq!(way(&caller, &reference).await, reference.endpoints[1].as_str());
     noise.await.unwrap();
+}
+
+#[tokio::test]
+async fn somebody_who_accepts_and_stays_silent_leaves_time_for_the_next() {
+    let host = host().await;
+    let place = host.directory.path().join("silent");
+    let _silent = tokio::net::UnixListener::bind(&place).unwrap();
+    let mut reference = host.reference.clone();
+    let silent: Endpoint = format!("unix:{}", place.display()).parse().unwrap();
+    reference.endpoints = vec![silent, host.reference.endpoints[0].clone()].into();
+    let mut limits = Limits::default();
+    limits.handshake_timeout = Duration::from_secs(4);
+    let caller = caller(|builder| builder.limits(limits).call_timeout(Duration::from_millis(3900))).await;
+    assert_eq!(way(&caller, &reference).await, reference.endpoints[1].as_str());
 }
 
 #[tokio::test]
