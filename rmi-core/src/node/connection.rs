@@ -315,7 +315,8 @@ impl Connection {
     /// The peer was told, or will never be: takes the connection off the node's list, for which a node that shuts down
     /// waits.
     pub(super) fn gone(self: &Arc<Self>) {
-        if self.is_lost() && (self.holds_anything() || self.node.table.holds(self.id)) {
+        let held = !self.holds_no_more();
+        if self.is_lost() && (held || self.node.table.holds(self.id)) {
             self.node.lost.insert(self.id, self.clone());
             self.node.runtime.spawn(lost::outlive(self.clone()));
         } else {

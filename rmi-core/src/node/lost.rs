@@ -23,7 +23,7 @@ struct Until {
 impl Until {
     fn of(connection: &Connection) -> Self {
         let now = now();
-        let (theirs, ours) = connection.locked(|session| (session.held_until(now), session.holding_until(now)));
+        let (theirs, ours) = connection.locked(|session| (session.held_until(now), session.holding_until()));
         // The kernel has said that the other end is closed; a process that lives comes back at once.
         let local = connection.peer().is_some_and(|peer| peer.identity.is_local());
         let bound = if local { now + limits::LOCAL_LEASE } else { theirs.max(ours) };
@@ -43,7 +43,7 @@ pub(super) async fn outlive(connection: Arc<Connection>) {
         node.table.empty(connection.id);
     };
     let ours = async {
-        let moved = connection.until(|| !connection.holds_anything());
+        let moved = connection.until(|| connection.holds_no_more());
         let _ = timeout_at(until.ours.into(), moved).await;
         connection.lose_all();
     };

@@ -363,19 +363,30 @@ impl Connection {
         });
     }
 
-    /// Goes on with what we held over `before`, whose peer is the same node.
+    /// Goes on with what we held over `before`, whose peer is the same node. What is over already by now leaves it there.
     pub(super) fn continue_from(self: &Arc<Self>, before: &Arc<Self>) {
         let Some(lease) = before.peer_lease() else { return };
+        if !lock(&self.imports).expect() {
+            return;
+        }
         let held = lock(&before.imports).take();
         let held: Vec<_> = held.into_iter().filter_map(|(_, object)| object.upgrade()).collect();
         let move_one = |object: &Arc<RemoteObject>| object.moved(before, self).then(|| object.id());
         let objects: Vec<_> = held.iter().filter_map(move_one).collect();
+        lock(&self.imports).arrived();
         tracing::debug!(objects = objects.len(), before = before.id, "going on after a lost connection");
         self.locked(|session| {
             session.claim(Claim { continues: Some(lease), last: true, objects });
             session.set_holding(self.holds_anything());
         });
         before.tell();
+        // It may have been lost meanwhile, and hold nothing: what came was dropped.
+        self.tell();
+    }
+
+    /// Whether nothing is held over this connection, which is over. Then nothing will be.
+    pub(super) fn holds_no_more(&self) -> bool {
+        lock(&self.imports).end_if_empty()
     }
 
     /// Nothing is held over this connection any more, and nothing will be.

@@ -179,7 +179,8 @@ impl RemoteObject {
         lock(&self.holds).iter().any(|hold| hold.is_over(connection) && hold.introducer.is_some())
     }
 
-    /// What was held over one connection is to be held over another; says whether to claim it there.
+    /// What was held over one connection is to be held over another; says whether to claim it there. Where that has ended in good
+    /// order meanwhile nobody counts us, until the next call asks.
     pub(super) fn moved(self: &Arc<Self>, from: &Arc<Connection>, to: &Arc<Connection>) -> bool {
         let mut holds = lock(&self.holds);
         if holds.iter().any(|hold| hold.is_over(to)) {
@@ -188,9 +189,13 @@ impl RemoteObject {
             return false;
         }
         let asked = to.ask_for(self);
-        let over = Arc::downgrade(to);
-        holds.iter_mut().filter(|hold| hold.is_over(from)).for_each(|hold| hold.over = over.clone());
-        // Where nothing can be held any more, it is lost with everything else there.
+        if asked {
+            let over = Arc::downgrade(to);
+            holds.iter_mut().filter(|hold| hold.is_over(from)).for_each(|hold| hold.over = over.clone());
+        } else {
+            holds.retain(|hold| !hold.is_over(from));
+            self.review(&holds);
+        }
         asked
     }
 

@@ -11,6 +11,8 @@ use crate::id::ObjectId;
 #[derive(Debug, Clone)]
 pub(crate) struct Imports<H> {
     held: HashMap<ObjectId, Import<H>>,
+    /// How many are moving in what they hold over connections that were lost.
+    expected: u32,
     /// Everything was taken: nothing can be held here any more.
     over: bool,
 }
@@ -37,13 +39,31 @@ pub(crate) enum Answer<H> {
 
 impl<H> Default for Imports<H> {
     fn default() -> Self {
-        Self { held: HashMap::new(), over: false }
+        Self { held: HashMap::new(), expected: 0, over: false }
     }
 }
 
 impl<H: Clone> Imports<H> {
     pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.held.is_empty() && self.expected == 0
+    }
+
+    /// Ends it if it is empty: nothing can be held here any more then. Says whether it is.
+    pub(crate) fn end_if_empty(&mut self) -> bool {
+        self.over |= self.is_empty();
+        self.over
+    }
+
+    /// What is held over another connection will come: until [`arrived`](Self::arrived) this is not empty. `false` when nothing
+    /// can be held here any more.
+    pub(crate) fn expect(&mut self) -> bool {
+        self.expected += u32::from(!self.over);
+        !self.over
+    }
+
+    /// What was expected is here.
+    pub(crate) fn arrived(&mut self) {
+        self.expected = self.expected.saturating_sub(1);
     }
 
     pub(crate) fn get(&self, object: ObjectId) -> Option<&H> {
@@ -153,6 +173,18 @@ mod tests {
         assert_eq!(imports.answered(X, false), Answer::For('a'));
         assert_eq!(imports.dropped(X, |_| true), 0);
         assert!(imports.is_empty());
+    }
+
+    #[test]
+    fn what_is_expected_keeps_it_from_ending() {
+        let mut imports = Imports::default();
+        assert!(imports.expect() && !imports.end_if_empty());
+        assert!(imports.asked(X, 'a'));
+        imports.arrived();
+        assert!(!imports.end_if_empty());
+        assert_eq!(imports.dropped(X, |_| true), 0);
+        assert_eq!(imports.answered(X, true), Answer::Dropped(1));
+        assert!(imports.end_if_empty() && !imports.expect() && !imports.asked(X, 'a'));
     }
 
     #[test]

@@ -192,9 +192,9 @@ impl Session {
     }
 
     /// Until when our references are good if the peer is not heard of any more; a little early, so that we know first if what
-    /// we sent last has arrived.
-    pub(crate) fn holding_until(&self, now: Instant) -> Instant {
-        self.holding.renewed().map_or(now, |renewed| renewed + self.holding.granted.mul_f64(0.95))
+    /// we sent last has arrived. References that are moved here at this moment count from that, too.
+    pub(crate) fn holding_until(&self) -> Instant {
+        self.holding.renewed().unwrap_or(self.holding.pushed) + self.holding.granted.mul_f64(0.95)
     }
 
     /// Says what is due; `Err` when the peer's lease is over.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rmi_core::transport::{Memory, Tcp, Transport};
-use rmi_core::{Executed, Node, ObjectRef, Proxy, RemoteError, remote};
+use rmi_core::{ErrorKind, Executed, Node, ObjectRef, Proxy, RemoteError, remote};
 use rmi_tests::{Faulty, Plan};
 
 #[remote]
@@ -46,6 +46,8 @@ impl Told {
     fn note(&mut self, number: u64, result: Result<u64, RemoteError>) {
         match result {
             Ok(_) => self.ok.push(number),
+            // The host keeps the object, and its caller comes back.
+            Err(error) if error.kind() == ErrorKind::Gone => panic!("call {number}: {error}"),
             Err(error) => match error.executed() {
                 Executed::No => self.no.push(number),
                 Executed::Yes => self.yes.push(number),
@@ -105,8 +107,9 @@ async fn promises_hold(seed: u64, inner: Arc<dyn Transport>, endpoint: &str) {
     assert_eq!(sum as u64, CALLS);
     let (cuts, ok) = (plan.cuts(), told.ok.len() as u64);
     assert!(cuts > 50, "seed {seed}: only {cuts} cuts");
+    let (no, maybe, yes) = (told.no.len(), told.maybe.len(), told.yes.len());
+    println!("seed {seed}: {cuts} cuts: {ok} ok, {no} no, {maybe} maybe, {yes} yes");
     assert!(!told.maybe.is_empty() && ok > CALLS / 2, "seed {seed}: {ok} calls of {CALLS} succeeded");
-    println!("{cuts} cuts: {ok} ok, {} no, {} maybe, {} yes", told.no.len(), told.maybe.len(), told.yes.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

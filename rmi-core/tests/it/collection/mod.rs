@@ -390,6 +390,8 @@ fn rmi_core_faults() -> Cuttable {
 struct Cuttable {
     sockets: std::sync::Mutex<Vec<tokio::sync::watch::Sender<bool>>>,
     forbidden: std::sync::atomic::AtomicBool,
+    /// How many of the next channels end right behind the peer's hello.
+    brief: AtomicUsize,
 }
 
 impl Cuttable {
@@ -418,7 +420,14 @@ impl rmi_core::transport::Transport for Cuttable {
         if self.forbidden.load(Ordering::SeqCst) {
             return Err(rmi_core::transport::TransportError::Over(endpoint.clone()));
         }
-        let channel = rmi_core::transport::Tcp.dial(endpoint).await?;
+        let mut channel = rmi_core::transport::Tcp.dial(endpoint).await?;
+        if self.brief.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            let mut hello = vec![0; 4096];
+            let length = tokio::io::AsyncReadExt::read(&mut channel.stream, &mut hello).await.unwrap();
+            hello.truncate(length);
+            let stream = tokio::io::join(std::io::Cursor::new(hello), tokio::io::sink());
+            return Ok(rmi_core::transport::Channel::new(stream, channel.identity, channel.address));
+        }
         let (sender, mut cut) = tokio::sync::watch::channel(false);
         self.sockets.lock().unwrap().push(sender);
         let (mut near, far) = tokio::io::duplex(64 * 1024);

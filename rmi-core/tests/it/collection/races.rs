@@ -462,6 +462,22 @@ async fn a_reference_sent_again_before_going_on() {
     assert_eq!(second.number().await, Ok(3));
 }
 
+#[tokio::test]
+async fn connections_that_are_lost_with_the_hello() {
+    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(600)).start().await.unwrap();
+    let works = Arc::new(Works::default());
+    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
+    let plan = Arc::new(rmi_core_faults());
+    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    let thing = factory.make(1).await.unwrap();
+    plan.brief.store(2, Ordering::SeqCst);
+    plan.cut();
+    until("the caller has come back twice in vain", || plan.brief.load(Ordering::SeqCst) == 0).await;
+    tokio::time::sleep(ms(1200)).await;
+    assert_eq!(thing.number().await, Ok(1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn going_away_while_proxies_are_dropped() {
     for round in 0..20 {
