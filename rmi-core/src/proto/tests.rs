@@ -387,6 +387,19 @@ fn answers_that_nobody_reads_are_bounded() {
 }
 
 #[test]
+fn claims_count_by_their_objects() {
+    let mut pair = Pair::open(&Limits::default());
+    // 65 each, of 20,000 in a second.
+    let claim = [&(4 + 1024 * 16_u32).to_le_bytes()[..], &[13, 0, 0, 4], &[5; 1024 * 16]].concat();
+    let now = pair.now;
+    pair.b.receive(&claim.repeat(307), now);
+    assert!(pair.b.session.closed().is_none(), "{:?}", pair.b.session.closed());
+    pair.b.receive(&claim, now);
+    let text = pair.b.session.closed().expect("the session is over").error.message().to_owned();
+    assert!(text.contains("more than 20000 control frames in a second"), "{text}");
+}
+
+#[test]
 fn a_peer_that_grants_more_than_it_reads_makes_nothing_grow() {
     let unread = 1 << 20;
     let limits = Limits { replies_waiting_bytes_max: 1 << 18, unread_bytes_max: unread, ..Limits::default() };

@@ -344,21 +344,6 @@ async fn a_peer_that_is_not_admitted_runs_nothing() {
     assert_eq!(works.ran.load(Ordering::SeqCst), 0);
 }
 
-#[tokio::test]
-async fn claims_count_by_their_objects() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let host = host("tcp://127.0.0.1:0").await;
-    let stream = tokio::net::TcpStream::connect(host.node.endpoints()[0].address()).await.unwrap();
-    let (mut read, mut write) = stream.into_split();
-    let claim = [&[13, 0, 0, 4][..], &host.reference.object.to_bytes().repeat(1024)].concat();
-    let bytes = [hello(9, 60_000), framed(&claim).repeat(320)].concat();
-    let mut answer = Vec::new();
-    // The node may close before everything is written.
-    let (_, read) = tokio::join!(write.write_all(&bytes), read.read_to_end(&mut answer));
-    read.unwrap();
-    assert!(String::from_utf8_lossy(&answer).contains("more than 20000 control frames in a second"));
-}
-
 /// The kinds of the whole frames.
 fn kinds(mut bytes: &[u8]) -> Vec<u8> {
     let mut kinds = Vec::new();
