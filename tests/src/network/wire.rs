@@ -93,9 +93,8 @@ impl Direction {
         self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
     }
 
-    /// Fills `buffer` from what has arrived.
-    fn read(&mut self, buffer: &mut ReadBuf<'_>) {
-        let now = Instant::now();
+    /// Fills `buffer` from what has arrived by now.
+    fn read(&mut self, buffer: &mut ReadBuf<'_>, now: Instant) {
         while let Some(piece) = self.pieces.front_mut().filter(|piece| piece.arrives <= now) {
             let rest = &piece.bytes[piece.taken..];
             let count = rest.len().min(buffer.remaining());
@@ -123,6 +122,8 @@ impl AsyncRead for End {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
+            // One reading of the clock: what arrives between two would be taken for the end.
+            let now = Instant::now();
             let due = {
                 let mut state = this.wire.lock();
                 let ended = state.ended;
@@ -134,7 +135,7 @@ impl AsyncRead for End {
                     None => {}
                 }
                 let before = buffer.filled().len();
-                direction.read(buffer);
+                direction.read(buffer, now);
                 if buffer.filled().len() > before {
                     direction.writer.take().into_iter().for_each(Waker::wake);
                     return Poll::Ready(Ok(()));
@@ -142,7 +143,7 @@ impl AsyncRead for End {
                 direction.next()
             };
             let Some(due) = due else { return Poll::Pending };
-            if due <= Instant::now() {
+            if due <= now {
                 return Poll::Ready(Ok(()));
             }
             let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
