@@ -335,10 +335,10 @@ impl Connection {
         for Claimed { object, held } in claimed {
             let answer = lock(&self.imports).answered(*object, *held);
             match answer {
-                Answer::For(object) => {
-                    if let Some(object) = object.upgrade() {
-                        object.answered(self, *held);
-                    }
+                Answer::Held(object) => object.upgrade().into_iter().for_each(|object| object.answered(self)),
+                Answer::NotHeld(object) => {
+                    object.and_then(|object| object.upgrade()).into_iter().for_each(|object| object.lost(self));
+                    self.tend();
                 }
                 Answer::Dropped(copies) => self.release(*object, copies),
                 Answer::Unasked => self.locked(|session| session.violated("an answer to a claim that was not made")),

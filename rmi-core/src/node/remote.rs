@@ -199,13 +199,10 @@ impl RemoteObject {
         asked
     }
 
-    /// What came of asking over `connection`.
-    pub(super) fn answered(self: &Arc<Self>, connection: &Arc<Connection>, held: bool) {
-        if held && !self.is_introduced_over(connection) {
+    /// The peer of `connection`, which was asked, counts us.
+    pub(super) fn answered(&self, connection: &Connection) {
+        if !self.is_introduced_over(connection) {
             self.counted();
-        } else if !held {
-            // One that asks is not held: there is nothing to let go.
-            self.lost(connection);
         }
     }
 

@@ -203,7 +203,7 @@ impl World {
             }
             Message::Claimed(held) => match self.introducer.answered(X, held) {
                 Answer::Unasked => return Err("an answer that was not asked for".into()),
-                Answer::For(()) => {}
+                Answer::Held(()) | Answer::NotHeld(_) => {}
                 Answer::Dropped(copies) => self.introducer_releases(copies),
             },
             _ => {}
@@ -335,12 +335,12 @@ impl World {
             Answer::Unasked => return Err("an answer that was not asked for".into()),
             Answer::Dropped(0) => {}
             Answer::Dropped(copies) => self.owner_receiver.back.push_back(Message::Release(copies)),
-            Answer::For(()) if held => {
+            Answer::Held(()) => {
                 self.receiver_claimed = true;
                 self.receiver_leaves_introducer();
             }
             // Gone: the program learns it with its next call.
-            Answer::For(()) => {
+            Answer::NotHeld(_) => {
                 self.receiver_drops();
             }
         }

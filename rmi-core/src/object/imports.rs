@@ -31,8 +31,10 @@ struct Import<H> {
 pub(crate) enum Answer<H> {
     /// Nobody asked.
     Unasked,
-    /// The object is ours to use; or it was, and is gone.
-    For(H),
+    /// The object is ours to use.
+    Held(H),
+    /// It is not, and no other copy came nor is asked for: this stood for it, and is off the book.
+    NotHeld(Option<H>),
     /// It was dropped meanwhile: so many copies are to be let go.
     Dropped(u32),
 }
@@ -101,11 +103,15 @@ impl<H: Clone> Imports<H> {
         };
         import.asked -= 1;
         import.copies = import.copies.saturating_add(u32::from(held));
-        if let Some(handle) = &import.handle {
-            return Answer::For(handle.clone());
+        let last = import.asked == 0;
+        match &import.handle {
+            Some(handle) if held => return Answer::Held(handle.clone()),
+            Some(_) if !last || import.copies > 0 => return Answer::NotHeld(None),
+            Some(_) => return Answer::NotHeld(self.held.remove(&object).and_then(|import| import.handle)),
+            None => {}
         }
         let copies = std::mem::take(&mut import.copies);
-        if import.asked == 0 {
+        if last {
             self.held.remove(&object);
         }
         Answer::Dropped(copies)
@@ -170,8 +176,17 @@ mod tests {
     fn a_claim_that_found_nothing_leaves_nothing_to_let_go() {
         let mut imports = Imports::default();
         imports.asked(X, 'a');
-        assert_eq!(imports.answered(X, false), Answer::For('a'));
-        assert_eq!(imports.dropped(X, |_| true), 0);
+        assert_eq!(imports.answered(X, false), Answer::NotHeld(Some('a')));
+        assert!(imports.is_empty());
+    }
+
+    #[test]
+    fn a_claim_that_found_nothing_takes_no_copy_away() {
+        let mut imports = Imports::default();
+        assert!(imports.asked(X, 'a') && imports.asked(X, 'a') && imports.received(X, 'a'));
+        assert_eq!(imports.answered(X, false), Answer::NotHeld(None));
+        assert_eq!(imports.answered(X, false), Answer::NotHeld(None));
+        assert_eq!(imports.dropped(X, |_| true), 1);
         assert!(imports.is_empty());
     }
 

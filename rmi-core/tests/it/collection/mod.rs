@@ -10,6 +10,7 @@ use rmi_core::{
 };
 use tokio::sync::Notify;
 
+mod losses;
 mod races;
 
 type Done<T> = Result<T, RemoteError>;
