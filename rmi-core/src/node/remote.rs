@@ -89,6 +89,11 @@ impl RemoteObject {
         (self.reference.node, self.reference.object) == (reference.node, reference.object)
     }
 
+    /// Whether it can never be called again.
+    pub(super) fn is_gone(&self) -> bool {
+        self.has(GONE)
+    }
+
     /// A copy came from the owner over `connection`.
     pub(super) fn received(self: &Arc<Self>, connection: &Arc<Connection>) {
         let entered = {

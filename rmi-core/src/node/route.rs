@@ -158,11 +158,12 @@ impl Route {
         places
     }
 
-    /// What stands for the object, made if there is none.
+    /// What stands for the object, made if there is none. What is gone stays so: it stands for none that is there again.
     pub(super) fn object(self: &Arc<Self>, reference: ObjectRef) -> Arc<RemoteObject> {
         let id = reference.object;
         let known = lock(&self.objects).get(&id).and_then(Weak::upgrade);
         match known {
+            Some(known) if known.is_gone() => {}
             Some(known) if known.is(&reference) => return known,
             // Somebody calls an object of one node by the id of another's: it stands for itself.
             Some(_) => return RemoteObject::new(self.clone(), reference),
@@ -173,12 +174,12 @@ impl Route {
         let faster = {
             let mut objects = lock(&self.objects);
             let faster = objects.get(&id).and_then(Weak::upgrade);
-            if faster.is_none() {
+            if faster.as_ref().is_none_or(|known| known.is_gone()) {
                 objects.insert(id, Arc::downgrade(&made));
             }
             faster
         };
-        faster.filter(|known| known.is(made.reference())).unwrap_or(made)
+        faster.filter(|known| known.is(made.reference()) && !known.is_gone()).unwrap_or(made)
     }
 
     /// What stood for an object is being dropped.

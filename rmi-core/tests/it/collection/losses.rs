@@ -12,3 +12,27 @@ async fn an_object_that_is_not_held_keeps_no_connection() {
     drop(thing);
     until("the connection is closed", || caller.connections() == 0).await;
 }
+
+#[tokio::test]
+async fn a_reference_that_comes_again_after_its_object_was_gone() {
+    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(400)).start().await.unwrap();
+    let works = Arc::new(Works::default());
+    works.keep(Proxy::new(Numbered::new(1, &works.living))).await.unwrap();
+    let id = rmi_core::ObjectId::random();
+    node.export_at(id, &Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
+    let plan = Arc::new(rmi_core_faults());
+    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let factory: Proxy<dyn Factory> = caller.at(&node.endpoints()[0], id);
+    let thing = factory.kept().await.unwrap().unwrap();
+    plan.cut_for_good();
+    tokio::time::timeout(Duration::from_secs(3), thing.closed()).await.unwrap();
+    plan.forbidden.store(false, Ordering::SeqCst);
+    assert_eq!(thing.number().await.unwrap_err().kind(), ErrorKind::Gone);
+    let again = factory.kept().await.unwrap().unwrap();
+    assert_eq!(again.number().await, Ok(1));
+    works.forget().await.unwrap();
+    drop(thing);
+    assert_eq!(again.number().await, Ok(1));
+    drop(again);
+    works.living.are(0).await;
+}
