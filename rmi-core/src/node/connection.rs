@@ -41,8 +41,8 @@ pub(crate) struct Connection {
     shaking: AtomicBool,
     /// Who dialled it; `None` when the peer did.
     pub(super) dialler: Option<Dialler>,
-    /// The route of the references that came over a connection that the peer dialled.
-    pub(super) route: Mutex<Weak<Route>>,
+    /// The routes of the references that came over a connection that the peer dialled, or over those before it.
+    pub(super) routes: Mutex<Vec<Weak<Route>>>,
     /// What we hold over it.
     pub(super) imports: Mutex<Imports<Weak<RemoteObject>>>,
     /// How many objects may still be claimed elsewhere because it ends.
@@ -96,7 +96,7 @@ impl Connection {
             known: OnceLock::new(),
             shaking: AtomicBool::new(false),
             dialler,
-            route: Mutex::new(Weak::new()),
+            routes: Mutex::default(),
             imports: Mutex::default(),
             claims_left: AtomicUsize::new(limits::CLAIMS_AT_ONCE_MAX),
             names: Mutex::default(),

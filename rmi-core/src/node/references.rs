@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use crate::call::{LocalObject, Outcome, Reply, Status, Target};
+use crate::call::{Invoke, LocalObject, Outcome, Reply, Status, Target};
 use crate::endpoint::Endpoint;
 use crate::error::{Executed, RemoteError};
 use crate::id::{LeaseId, ObjectId};
@@ -70,10 +70,19 @@ impl Drop for Carried {
     }
 }
 
-/// Whether another object is held under the id of this one: somebody has described an object of a third node by it.
-fn is_anothers(imports: &Imports<Weak<RemoteObject>>, object: &RemoteObject) -> bool {
-    let known = imports.get(object.id());
-    known.is_some_and(|known| known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), object))
+/// What is held under the id of this one and is not it.
+fn other(imports: &Imports<Weak<RemoteObject>>, object: &RemoteObject) -> Option<Arc<RemoteObject>> {
+    imports.get(object.id()).filter(|known| !std::ptr::eq(known.as_ptr(), object)).and_then(Weak::upgrade)
+}
+
+/// Sees to it that the object can be entered. `false` when another one is held under its id: somebody has described an object of
+/// a third node by it. The same one that came along another route shares the copies.
+fn makes_room(imports: &mut Imports<Weak<RemoteObject>>, object: &RemoteObject, other: Option<&RemoteObject>) -> bool {
+    let is_same = other.is_none_or(|other| other.is(object.reference()));
+    if is_same && other.is_some() {
+        imports.share(object.id(), |known| std::ptr::eq(known.as_ptr(), object));
+    }
+    is_same
 }
 
 /// The interfaces of the object before: most objects of a frame have the same.
@@ -194,7 +203,7 @@ impl Connection {
     fn continued(self: &Arc<Self>, before: &Arc<Self>) {
         self.node.table.close(before.id, before.lease);
         if self.is_accepted() {
-            self.take_route(before);
+            self.take_routes(before);
             self.continue_from(before);
         }
         before.locked(|session| session.goodbye(code::DUPLICATE, "the peer is here over another connection"));
@@ -271,9 +280,12 @@ impl Connection {
 
     /// Enters a copy of the reference.
     pub(super) fn enter(&self, object: &Arc<RemoteObject>) -> Entered {
+        // Dropped after the lock.
+        let known;
         let mut imports = lock(&self.imports);
         let first = imports.is_empty();
-        if is_anothers(&imports, object) {
+        known = other(&imports, object);
+        if !makes_room(&mut imports, object, known.as_deref()) {
             return Entered::Refused;
         }
         match (imports.received(object.id(), Arc::downgrade(object)), first) {
@@ -318,8 +330,11 @@ impl Connection {
 
     /// Enters a claim for the object; `false` when it cannot be held here.
     pub(super) fn ask_for(&self, object: &Arc<RemoteObject>) -> bool {
+        // Dropped after the lock.
+        let known;
         let mut imports = lock(&self.imports);
-        !is_anothers(&imports, object) && imports.asked(object.id(), Arc::downgrade(object))
+        known = other(&imports, object);
+        makes_room(&mut imports, object, known.as_deref()) && imports.asked(object.id(), Arc::downgrade(object))
     }
 
     /// Sends the claim that [`ask_for`](Self::ask_for) entered.
@@ -336,8 +351,8 @@ impl Connection {
             let answer = lock(&self.imports).answered(*object, *held);
             match answer {
                 Answer::Held(object) => object.upgrade().into_iter().for_each(|object| object.answered(self)),
-                Answer::NotHeld(object) => {
-                    object.and_then(|object| object.upgrade()).into_iter().for_each(|object| object.lost(self));
+                Answer::NotHeld(objects) => {
+                    objects.iter().filter_map(Weak::upgrade).for_each(|object| object.lost(self));
                     self.tend();
                 }
                 Answer::Dropped(copies) => self.release(*object, copies),
@@ -421,8 +436,8 @@ impl Connection {
                 route
             });
         }
-        let mut known = lock(&self.route);
-        if let Some(route) = known.upgrade() {
+        let mut known = lock(&self.routes);
+        if let Some(route) = known.iter().find_map(Weak::upgrade) {
             return route;
         }
         let destination = match self.known() {
@@ -433,16 +448,14 @@ impl Connection {
             None => Destination { node: None, endpoints: Arc::default() },
         };
         let route = Route::over(self, destination);
-        *known = Arc::downgrade(&route);
+        *known = vec![Arc::downgrade(&route)];
         route
     }
 
-    /// The references that led back over `before` lead back over this connection.
-    fn take_route(self: &Arc<Self>, before: &Arc<Self>) {
-        let route = std::mem::take(&mut *lock(&before.route));
-        if let Some(known) = route.upgrade() {
-            known.lead_over(self);
-            *lock(&self.route) = route;
-        }
+    /// The references that led back over `before` lead back over this connection, beside those that came over it already.
+    fn take_routes(self: &Arc<Self>, before: &Arc<Self>) {
+        let routes: Vec<_> = std::mem::take(&mut *lock(&before.routes)).iter().filter_map(Weak::upgrade).collect();
+        routes.iter().for_each(|route| route.lead_over(self));
+        lock(&self.routes).splice(..0, routes.iter().map(Arc::downgrade));
     }
 }

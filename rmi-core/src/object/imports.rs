@@ -11,6 +11,8 @@ use crate::id::ObjectId;
 #[derive(Debug, Clone)]
 pub(crate) struct Imports<H> {
     held: HashMap<ObjectId, Import<H>>,
+    /// What else stands for some of the objects, and shares their copies.
+    twins: HashMap<ObjectId, Vec<H>>,
     /// How many are moving in what they hold over connections that were lost.
     expected: u32,
     /// Everything was taken: nothing can be held here any more.
@@ -33,15 +35,15 @@ pub(crate) enum Answer<H> {
     Unasked,
     /// The object is ours to use.
     Held(H),
-    /// It is not, and no other copy came nor is asked for: this stood for it, and is off the book.
-    NotHeld(Option<H>),
+    /// It is not, and no other copy came nor is asked for: these stood for it, and are off the book.
+    NotHeld(Vec<H>),
     /// It was dropped meanwhile: so many copies are to be let go.
     Dropped(u32),
 }
 
 impl<H> Default for Imports<H> {
     fn default() -> Self {
-        Self { held: HashMap::new(), expected: 0, over: false }
+        Self { held: HashMap::new(), twins: HashMap::new(), expected: 0, over: false }
     }
 }
 
@@ -87,6 +89,29 @@ impl<H: Clone> Imports<H> {
         self.entry(object, handle).map(|import| import.asked += 1).is_some()
     }
 
+    /// What stands for the object shares its copies from here on with what `is_it` tells, which is entered next.
+    pub(crate) fn share(&mut self, object: ObjectId, is_it: impl Fn(&H) -> bool) {
+        let Some(handle) = self.held.get_mut(&object).and_then(|import| import.handle.take()) else { return };
+        let twins = self.twins.entry(object).or_default();
+        twins.retain(|twin| !is_it(twin));
+        twins.push(handle);
+    }
+
+    fn next_twin(&mut self, object: ObjectId) -> Option<H> {
+        let twins = self.twins.get_mut(&object)?;
+        let next = twins.pop();
+        if twins.is_empty() {
+            self.twins.remove(&object);
+        }
+        next
+    }
+
+    /// Takes the object off the book: returns what stood for it.
+    fn remove(&mut self, object: ObjectId) -> Vec<H> {
+        let handle = self.held.remove(&object).and_then(|import| import.handle);
+        handle.into_iter().chain(self.twins.remove(&object).into_iter().flatten()).collect()
+    }
+
     fn entry(&mut self, object: ObjectId, handle: H) -> Option<&mut Import<H>> {
         if self.over {
             return None;
@@ -106,8 +131,8 @@ impl<H: Clone> Imports<H> {
         let last = import.asked == 0;
         match &import.handle {
             Some(handle) if held => return Answer::Held(handle.clone()),
-            Some(_) if !last || import.copies > 0 => return Answer::NotHeld(None),
-            Some(_) => return Answer::NotHeld(self.held.remove(&object).and_then(|import| import.handle)),
+            Some(_) if !last || import.copies > 0 => return Answer::NotHeld(Vec::new()),
+            Some(_) => return Answer::NotHeld(self.remove(object)),
             None => {}
         }
         let copies = std::mem::take(&mut import.copies);
@@ -119,11 +144,16 @@ impl<H: Clone> Imports<H> {
 
     /// What stood for the object is gone: returns how many copies to let go. `is_it` tells it from what took its place.
     pub(crate) fn dropped(&mut self, object: ObjectId, is_it: impl Fn(&H) -> bool) -> u32 {
+        let is_handle = self.held.get(&object).and_then(|import| import.handle.as_ref()).is_some_and(&is_it);
+        if !is_handle && let Some(twins) = self.twins.get_mut(&object) {
+            twins.retain(|twin| !is_it(twin));
+        }
+        let next = if is_handle { self.next_twin(object) } else { return 0 };
         let Some(import) = self.held.get_mut(&object) else { return 0 };
-        if !import.handle.as_ref().is_some_and(is_it) {
+        import.handle = next;
+        if import.handle.is_some() {
             return 0;
         }
-        import.handle = None;
         let copies = std::mem::take(&mut import.copies);
         if import.asked == 0 {
             self.held.remove(&object);
@@ -135,7 +165,9 @@ impl<H: Clone> Imports<H> {
     pub(crate) fn take(&mut self) -> Vec<(ObjectId, H)> {
         self.over = true;
         let held = std::mem::take(&mut self.held);
-        held.into_iter().filter_map(|(object, import)| Some((object, import.handle?))).collect()
+        let held = held.into_iter().filter_map(|(object, import)| Some((object, import.handle?)));
+        let twins = std::mem::take(&mut self.twins).into_iter();
+        held.chain(twins.flat_map(|(object, twins)| twins.into_iter().map(move |twin| (object, twin)))).collect()
     }
 }
 
@@ -176,7 +208,7 @@ mod tests {
     fn a_claim_that_found_nothing_leaves_nothing_to_let_go() {
         let mut imports = Imports::default();
         imports.asked(X, 'a');
-        assert_eq!(imports.answered(X, false), Answer::NotHeld(Some('a')));
+        assert_eq!(imports.answered(X, false), Answer::NotHeld(vec!['a']));
         assert!(imports.is_empty());
     }
 
@@ -184,8 +216,8 @@ mod tests {
     fn a_claim_that_found_nothing_takes_no_copy_away() {
         let mut imports = Imports::default();
         assert!(imports.asked(X, 'a') && imports.asked(X, 'a') && imports.received(X, 'a'));
-        assert_eq!(imports.answered(X, false), Answer::NotHeld(None));
-        assert_eq!(imports.answered(X, false), Answer::NotHeld(None));
+        assert_eq!(imports.answered(X, false), Answer::NotHeld(Vec::new()));
+        assert_eq!(imports.answered(X, false), Answer::NotHeld(Vec::new()));
         assert_eq!(imports.dropped(X, |_| true), 1);
         assert!(imports.is_empty());
     }
@@ -200,6 +232,20 @@ mod tests {
         assert_eq!(imports.dropped(X, |_| true), 0);
         assert_eq!(imports.answered(X, true), Answer::Dropped(1));
         assert!(imports.end_if_empty() && !imports.expect() && !imports.asked(X, 'a'));
+    }
+
+    #[test]
+    fn twins_share_the_copies() {
+        let mut imports = Imports::default();
+        for handle in ['a', 'b', 'a', 'c'] {
+            imports.share(X, |twin| *twin == handle);
+            assert!(imports.received(X, handle));
+        }
+        assert_eq!(imports.dropped(X, |handle| *handle == 'b'), 0);
+        assert_eq!(imports.dropped(X, |handle| *handle == 'c'), 0);
+        assert_eq!(imports.clone().take(), [(X, 'a')]);
+        assert_eq!(imports.dropped(X, |handle| *handle == 'a'), 4);
+        assert!(imports.is_empty() && imports.twins.is_empty());
     }
 
     #[test]

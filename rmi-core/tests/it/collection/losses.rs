@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
 #[tokio::test]
 async fn an_object_that_is_not_held_keeps_no_connection() {
     let (host, caller) = (host("tcp://127.0.0.1:0").await, Node::builder().start().await.unwrap());
@@ -35,4 +39,49 @@ async fn a_reference_that_comes_again_after_its_object_was_gone() {
     assert_eq!(again.number().await, Ok(1));
     drop(again);
     works.living.are(0).await;
+}
+
+/// The host's two proxies of one object of the caller's: one that went on after a loss, and one that came before it did.
+async fn twins() -> (Host, Arc<Cuttable>, Proxy<dyn Factory>, Arc<Living>, [Proxy<dyn Thing>; 2], Node) {
+    let host = host("tcp://127.0.0.1:0").await;
+    let plan = Arc::new(rmi_core_faults());
+    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let factory = host.seen_by(&caller);
+    let living = Arc::new(Living::default());
+    let own = Proxy::<dyn Thing>::new(Numbered::new(3, &living));
+    factory.keep(own.clone()).await.unwrap();
+    let first = host.works.held().unwrap();
+    plan.cut_for_good();
+    until("lost", || host.node.connections() == 0).await;
+    plan.forbidden.store(false, Ordering::SeqCst);
+    factory.keep(own.clone()).await.unwrap();
+    let second = host.works.held().unwrap();
+    drop(own);
+    drop(host.works.kept.lock().unwrap().take());
+    tokio::time::sleep(ms(300)).await;
+    (host, plan, factory, living, [first, second], caller)
+}
+
+#[tokio::test]
+async fn what_went_on_is_held_without_what_came_before() {
+    let (_host, _plan, _factory, living, [first, second], _caller) = twins().await;
+    drop(second);
+    tokio::time::sleep(ms(300)).await;
+    assert_eq!(first.number().await, Ok(3));
+    drop(first);
+    living.are(0).await;
+}
+
+#[tokio::test]
+async fn what_came_before_going_on_goes_on_itself() {
+    let (host, plan, _factory, living, [first, second], _caller) = twins().await;
+    let _host = host;
+    plan.cut();
+    tokio::time::sleep(ms(300)).await;
+    assert_eq!((first.number().await, second.number().await), (Ok(3), Ok(3)));
+    drop(first);
+    tokio::time::sleep(ms(300)).await;
+    assert_eq!(second.number().await, Ok(3));
+    drop(second);
+    living.are(0).await;
 }
