@@ -36,6 +36,9 @@ pub(super) async fn outlive(connection: Arc<Connection>) {
     let node = connection.node.clone();
     let until = Until::of(&connection);
     connection.claim_introduced();
+    if connection.is_accepted() {
+        connection.doubt_all();
+    }
     let theirs = async {
         let continued = connection.until(|| !node.table.holds(connection.id));
         let _ = timeout_at(until.theirs.into(), continued).await;

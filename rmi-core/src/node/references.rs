@@ -322,6 +322,12 @@ impl Connection {
         held.iter().filter(|object| object.is_introduced_over(self)).for_each(|object| object.hold_without(self));
     }
 
+    /// Calls may find another way to the peer than who dialled this connection: there they ask to be counted, too.
+    pub(super) fn doubt_all(&self) {
+        let held: Vec<_> = lock(&self.imports).handles().filter_map(|(_, object)| object.upgrade()).collect();
+        held.iter().for_each(|object| object.doubt());
+    }
+
     /// Whether one more object may be claimed because this connection ends.
     pub(super) fn may_claim(&self) -> bool {
         let less = |left: usize| left.checked_sub(1);

@@ -15,7 +15,7 @@ use crate::node::references::Entered;
 use crate::node::route::Route;
 use crate::reference::ObjectRef;
 
-/// Held at its owner, or asked for.
+/// Held at its owner, or asked for, as far as the next call need know.
 const HELD: u8 = 1;
 /// Its owner, or the way to it, is gone for good.
 const GONE: u8 = 2;
@@ -165,8 +165,8 @@ impl RemoteObject {
         }
         match self.route.connection() {
             Ok(connection) => self.hold_over(&connection),
-            // There is no way to the owner, and never will be.
-            Err(_) if !self.has_introducer() => self.lose(),
+            // There is no way to the owner, and never will be unless somebody who counts us comes back.
+            Err(_) if self.is_held_nowhere() => self.lose(),
             Err(_) => {}
         }
     }
@@ -178,6 +178,10 @@ impl RemoteObject {
             self.hold();
         }
         self.route.tell();
+    }
+
+    fn is_held_nowhere(&self) -> bool {
+        lock(&self.holds).is_empty()
     }
 
     pub(super) fn is_introduced_over(&self, connection: &Connection) -> bool {
@@ -196,7 +200,12 @@ impl RemoteObject {
         let asked = to.ask_for(self);
         if asked {
             let over = Arc::downgrade(to);
-            holds.iter_mut().filter(|hold| hold.is_over(from)).for_each(|hold| hold.over = over.clone());
+            for hold in holds.iter_mut().filter(|hold| hold.is_over(from)) {
+                hold.over = over.clone();
+                if hold.introducer.is_none() {
+                    self.set(HELD);
+                }
+            }
         } else {
             holds.retain(|hold| !hold.is_over(from));
             self.review(&holds);
@@ -221,11 +230,18 @@ impl RemoteObject {
         introducers.into_iter().for_each(|hold| hold.let_go(self));
     }
 
-    /// The connection over which the owner was asked never opened: nobody was asked.
+    /// The connection over which we are held was lost: the next call asks where it goes, if that is elsewhere.
+    pub(super) fn doubt(&self) {
+        let _holds = lock(&self.holds);
+        self.clear(HELD);
+    }
+
+    /// The connection over which the owner was asked never opened: nobody was asked, and the next call asks again.
     pub(super) fn unasked(&self, connection: &Connection) {
         let mut holds = lock(&self.holds);
         holds.retain(|hold| !hold.is_over(connection));
         self.review(&holds);
+        self.clear(HELD);
         drop(holds);
         self.route.tell();
     }
@@ -318,7 +334,7 @@ impl RemoteObject {
             return route.current_is_over().await;
         }
         self.hold();
-        route.until(|| self.has(GONE) || lock(&self.holds).is_empty()).await;
+        route.until(|| self.has(GONE) || self.is_held_nowhere()).await;
     }
 }
 

@@ -75,7 +75,8 @@ impl<H: Clone> Imports<H> {
     }
 
     pub(crate) fn handles(&self) -> impl Iterator<Item = (ObjectId, &H)> {
-        self.held.iter().filter_map(|(object, import)| Some((*object, import.handle.as_ref()?)))
+        let held = self.held.iter().filter_map(|(object, import)| Some((*object, import.handle.as_ref()?)));
+        held.chain(self.twins.iter().flat_map(|(object, twins)| twins.iter().map(|twin| (*object, twin))))
     }
 
     /// A copy came; `handle` stands for the object from here on. `false` when nothing can be held here any more.

@@ -85,3 +85,41 @@ async fn what_came_before_going_on_goes_on_itself() {
     drop(second);
     living.are(0).await;
 }
+
+#[tokio::test]
+async fn a_callback_that_dials_holds_its_object() {
+    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(600)).start().await.unwrap();
+    let works = Arc::new(Works::default());
+    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
+    let plan = Arc::new(rmi_core_faults());
+    let builder = Node::builder().transport(plan.clone()).limits(short(600));
+    let caller = builder.listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let living = Arc::new(Living::default());
+    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    factory.keep(Proxy::new(Numbered::new(3, &living))).await.unwrap();
+    plan.cut_for_good();
+    until("lost", || node.connections() == 0).await;
+    for _ in 0..15 {
+        assert_eq!(works.ask().await, Ok(3));
+        tokio::time::sleep(ms(100)).await;
+    }
+    works.forget().await.unwrap();
+    living.are(0).await;
+}
+
+#[tokio::test]
+async fn closed_of_a_callback_waits_for_who_dialled() {
+    let host = host("tcp://127.0.0.1:0").await;
+    let plan = Arc::new(rmi_core_faults());
+    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let living = Arc::new(Living::default());
+    host.seen_by(&caller).keep(Proxy::new(Numbered::new(3, &living))).await.unwrap();
+    plan.cut_for_good();
+    until("lost", || host.node.connections() == 0).await;
+    let thing = host.works.held().unwrap();
+    assert!(tokio::time::timeout(ms(100), thing.closed()).await.is_err());
+    plan.forbidden.store(false, Ordering::SeqCst);
+    until("back", || host.node.connections() == 1).await;
+    tokio::time::sleep(ms(200)).await;
+    assert_eq!(thing.number().await, Ok(3));
+}
