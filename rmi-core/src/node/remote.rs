@@ -192,6 +192,10 @@ impl RemoteObject {
     /// order meanwhile nobody counts us, until the next call asks.
     pub(super) fn moved(self: &Arc<Self>, from: &Arc<Connection>, to: &Arc<Connection>) -> bool {
         let mut holds = lock(&self.holds);
+        if !holds.iter().any(|hold| hold.is_over(from)) {
+            // It was let go meanwhile: nobody would take it off the book over there.
+            return false;
+        }
         if holds.iter().any(|hold| hold.is_over(to)) {
             // It is held there already, with copies of its own.
             holds.retain(|hold| !hold.is_over(from));
@@ -393,5 +397,28 @@ impl Drop for RemoteObject {
         self.route.forget(self);
         let holds = std::mem::take(self.holds.get_mut().unwrap_or_else(PoisonError::into_inner));
         holds.into_iter().for_each(|hold| hold.let_go(self));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Node;
+    use crate::node::route::Destination;
+
+    #[tokio::test]
+    async fn what_was_let_go_on_its_way_to_another_connection_is_not_asked_for_there() {
+        let node = Node::builder().start().await.unwrap();
+        let connection = || Connection::new(node.shared().clone(), None);
+        let (before, next) = (connection(), connection());
+        let reference = ObjectRef::new(NodeId::random(), ObjectId::random(), Vec::new(), Vec::new());
+        let route = node.shared().route(Destination::of(&reference, Arc::default()));
+        let object = route.object(reference);
+        object.received(&before);
+        assert_eq!(lock(&before.imports).take().len(), 1);
+        object.lose();
+        assert!(!object.moved(&before, &next));
+        drop(object);
+        assert!(!next.holds_anything());
     }
 }
