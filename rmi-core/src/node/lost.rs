@@ -80,6 +80,10 @@ async fn dial_again(connection: &Arc<Connection>) {
                 // Of the node that answered before nothing is left.
                 return another(connection);
             }
+            if waits_for_others(connection) {
+                node.sleep_until(now() + PAUSE).await;
+                continue;
+            }
             next.continue_from(connection);
             // That may be lost in its turn before the peer has heard of it.
             tokio::select! {
@@ -88,6 +92,18 @@ async fn dial_again(connection: &Arc<Connection>) {
             }
         }
     }
+}
+
+/// Whether nothing is held here any more, but over another connection of the same route that is over: it may have gone on from
+/// here, and the peer may not have heard of that. It still keeps it for us here until we go on, so that goes first.
+fn waits_for_others(connection: &Connection) -> bool {
+    let Some(dialler) = &connection.dialler else { return false };
+    let is_one = |other: &Connection| {
+        let same = other.dialler.as_ref().is_some_and(|known| known.destination == dialler.destination);
+        same && other.id != connection.id && other.is_over() && other.holds_anything()
+    };
+    let node = &connection.node;
+    connection.holds_no_more() && node.connections.iter().chain(node.lost.iter()).any(|entry| is_one(entry.value()))
 }
 
 /// Another node answers in the place of the lost one, which is gone with all that it held.

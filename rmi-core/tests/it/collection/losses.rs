@@ -123,3 +123,25 @@ async fn closed_of_a_callback_waits_for_who_dialled() {
     tokio::time::sleep(ms(200)).await;
     assert_eq!(thing.number().await, Ok(3));
 }
+
+#[tokio::test]
+async fn claims_that_are_lost_while_both_sides_hold() {
+    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(4000)).start().await.unwrap();
+    let works = Arc::new(Works::default());
+    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
+    let plan = Arc::new(rmi_core_faults());
+    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    let (thing, other) = (factory.make(1).await.unwrap(), factory.make(2).await.unwrap());
+    let living = Arc::new(Living::default());
+    factory.keep(Proxy::new(Numbered::new(3, &living))).await.unwrap();
+    plan.deaf.store(1, Ordering::SeqCst);
+    plan.cut();
+    until("the caller has come back", || plan.deaf.load(Ordering::SeqCst) == 0).await;
+    // After two seconds the caller gives it up, and has another one for its goodbye.
+    tokio::time::sleep(ms(2500)).await;
+    drop(other);
+    tokio::time::sleep(ms(1200)).await;
+    assert_eq!((thing.number().await, factory.ask().await), (Ok(1), Ok(3)));
+    works.living.are(1).await;
+}

@@ -393,6 +393,8 @@ struct Cuttable {
     forbidden: std::sync::atomic::AtomicBool,
     /// How many of the next channels end right behind the peer's hello.
     brief: AtomicUsize,
+    /// How many of the next channels bring the peer's hello and nothing else, and take what is sent nowhere.
+    deaf: AtomicUsize,
 }
 
 impl Cuttable {
@@ -422,11 +424,20 @@ impl rmi_core::transport::Transport for Cuttable {
             return Err(rmi_core::transport::TransportError::Over(endpoint.clone()));
         }
         let mut channel = rmi_core::transport::Tcp.dial(endpoint).await?;
-        if self.brief.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+        let one_of = |some: &AtomicUsize| {
+            some.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        };
+        let (brief, deaf) = (one_of(&self.brief), one_of(&self.deaf));
+        if brief || deaf {
             let mut hello = vec![0; 4096];
             let length = tokio::io::AsyncReadExt::read(&mut channel.stream, &mut hello).await.unwrap();
             hello.truncate(length);
-            let stream = tokio::io::join(std::io::Cursor::new(hello), tokio::io::sink());
+            let (mut silent, reader) = tokio::io::duplex(4096);
+            tokio::io::AsyncWriteExt::write_all(&mut silent, &hello).await.unwrap();
+            if deaf {
+                std::mem::forget(silent);
+            }
+            let stream = tokio::io::join(reader, tokio::io::sink());
             return Ok(rmi_core::transport::Channel::new(stream, channel.identity, channel.address));
         }
         let (sender, mut cut) = tokio::sync::watch::channel(false);
