@@ -45,6 +45,8 @@ pub(crate) struct Connection {
     pub(super) routes: Mutex<Vec<Weak<Route>>>,
     /// What we hold over it.
     pub(super) imports: Mutex<Imports<Weak<RemoteObject>>>,
+    /// The leases that what we hold over it was claimed with when we went on.
+    pub(super) claimed_with: Mutex<Vec<LeaseId>>,
     /// How many objects may still be claimed elsewhere because it ends.
     pub(super) claims_left: AtomicUsize,
     /// The interfaces that the last reference named which came.
@@ -98,6 +100,7 @@ impl Connection {
             dialler,
             routes: Mutex::default(),
             imports: Mutex::default(),
+            claimed_with: Mutex::default(),
             claims_left: AtomicUsize::new(limits::CLAIMS_AT_ONCE_MAX),
             names: Mutex::default(),
             lease: session.lease(),

@@ -390,14 +390,26 @@ impl Connection {
         if !lock(&self.imports).expect() {
             return;
         }
-        let held = lock(&before.imports).take();
+        let (unsure, held) = {
+            let mut imports = lock(&before.imports);
+            (imports.is_unsure(), imports.take())
+        };
         let held: Vec<_> = held.into_iter().filter_map(|(_, object)| object.upgrade()).collect();
-        let move_one = |object: &Arc<RemoteObject>| object.moved(before, self).then(|| object.id());
-        let objects: Vec<_> = held.iter().filter_map(move_one).collect();
+        let moved: Vec<_> = held.iter().filter(|object| object.moved(before, self)).collect();
+        // The claims over `before` may not have arrived: what the peer keeps, it keeps with the leases that those named.
+        let mut leases = if unsure { lock(&before.claimed_with).clone() } else { Vec::new() };
+        for object in leases.iter().flat_map(|_| &moved) {
+            self.ask_for(object);
+        }
+        leases.push(lease);
+        lock(&self.claimed_with).extend(&leases);
         lock(&self.imports).arrived();
+        let objects: Vec<_> = moved.iter().map(|object| object.id()).collect();
         tracing::debug!(objects = objects.len(), before = before.id, "going on after a lost connection");
         self.locked(|session| {
-            session.claim(Claim { continues: Some(lease), last: true, objects });
+            for lease in leases {
+                session.claim(Claim { continues: Some(lease), last: true, objects: objects.clone() });
+            }
             session.set_holding(self.holds_anything());
         });
         before.tell();

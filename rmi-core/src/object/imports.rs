@@ -162,6 +162,11 @@ impl<H: Clone> Imports<H> {
         copies
     }
 
+    /// Whether something is asked for of which no copy is known to be counted.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.held.values().any(|import| import.handle.is_some() && import.copies == 0)
+    }
+
     /// Takes everything, to hold it over another connection; nothing can be held over this one any more.
     pub(crate) fn take(&mut self) -> Vec<(ObjectId, H)> {
         self.over = true;

@@ -145,3 +145,28 @@ async fn claims_that_are_lost_while_both_sides_hold() {
     assert_eq!((thing.number().await, factory.ask().await), (Ok(1), Ok(3)));
     works.living.are(1).await;
 }
+
+#[tokio::test]
+async fn claims_of_relayed_objects_that_are_lost() {
+    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(4000)).start().await.unwrap();
+    let works = Arc::new(Works::default());
+    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
+    let silent = Node::builder().start().await.unwrap();
+    let living = Arc::new(Living::default());
+    let factory: Proxy<dyn Factory> = silent.proxy(&reference).unwrap();
+    factory.keep(Proxy::new(Numbered::new(11, &living))).await.unwrap();
+    let plan = Arc::new(rmi_core_faults());
+    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    let thing = factory.kept().await.unwrap().unwrap();
+    factory.forget().await.unwrap();
+    assert_eq!(thing.number().await, Ok(11));
+    plan.deaf.store(1, Ordering::SeqCst);
+    plan.cut();
+    until("the caller has come back", || plan.deaf.load(Ordering::SeqCst) == 0).await;
+    tokio::time::sleep(ms(4500)).await;
+    assert_eq!(living.now(), 1);
+    assert_eq!(thing.number().await, Ok(11));
+    drop(thing);
+    living.are(0).await;
+}
