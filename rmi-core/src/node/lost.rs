@@ -69,7 +69,7 @@ async fn dial_again(connection: &Arc<Connection>) {
     // The route knows how often dialling has failed, and so how long to wait; holding it also keeps the new connection from
     // being closed as unused before it is opened.
     let route = connection.route();
-    while connection.is_dialled() && (connection.holds_anything() || node.table.holds(connection.id)) {
+    while connection.is_dialled() && (!connection.holds_no_more() || node.table.holds(connection.id)) {
         let Ok(next) = route.connection() else { return };
         next.until(|| next.peer().is_some() || next.is_over()).await;
         if next.answered_as_another() {
@@ -87,7 +87,7 @@ async fn dial_again(connection: &Arc<Connection>) {
             next.continue_from(connection);
             // That may be lost in its turn before the peer has heard of it.
             tokio::select! {
-                () = connection.until(|| !connection.holds_anything() && !node.table.holds(connection.id)) => return,
+                () = connection.until(|| connection.holds_no_more() && !node.table.holds(connection.id)) => return,
                 () = next.until(|| next.is_over()) => node.sleep_until(now() + PAUSE).await,
             }
         }

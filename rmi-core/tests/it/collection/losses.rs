@@ -170,3 +170,41 @@ async fn claims_of_relayed_objects_that_are_lost() {
     drop(thing);
     living.are(0).await;
 }
+
+#[tokio::test]
+async fn shutting_down_while_what_is_held_is_lost() {
+    let host = host("tcp://127.0.0.1:0").await;
+    let plan = Arc::new(rmi_core_faults());
+    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let factory = host.seen_by(&caller);
+    let thing = factory.make(1).await.unwrap();
+    let living = Arc::new(Living::default());
+    factory.keep(Proxy::new(Numbered::new(3, &living))).await.unwrap();
+    plan.cut_for_good();
+    until("lost", || host.node.connections() == 0).await;
+    tokio::time::timeout(ms(1000), host.node.shutdown()).await.unwrap();
+    assert_eq!(host.living.now(), 0);
+    let closed = thing.closed();
+    tokio::time::timeout(ms(3000), caller.shutdown()).await.unwrap();
+    assert_eq!(living.now(), 0);
+    tokio::time::timeout(ms(1000), closed).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_dropped_during_a_claim_that_is_lost_is_not_dialled_for() {
+    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(4000)).start().await.unwrap();
+    let works = Arc::new(Works::default());
+    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
+    let plan = Arc::new(rmi_core_faults());
+    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    let thing = factory.make(1).await.unwrap();
+    plan.deaf.store(1, Ordering::SeqCst);
+    plan.cut();
+    until("the caller has come back", || plan.deaf.load(Ordering::SeqCst) == 0).await;
+    tokio::time::sleep(ms(100)).await;
+    drop((thing, factory));
+    plan.forbidden.store(true, Ordering::SeqCst);
+    tokio::time::sleep(ms(3500)).await;
+    assert_eq!(caller.connections(), 0);
+}
