@@ -343,10 +343,10 @@ impl Connection {
         makes_room(&mut imports, object, known.as_deref()) && imports.asked(object.id(), Arc::downgrade(object))
     }
 
-    /// Sends the claim that [`ask_for`](Self::ask_for) entered.
-    pub(super) fn send_claim(&self, object: ObjectId) {
+    /// Sends the claim that [`ask_for`](Self::ask_for) entered. The peer may keep the object for us under a lease of before.
+    pub(super) fn send_claim(&self, object: ObjectId, continues: Option<LeaseId>) {
         self.locked(|session| {
-            session.claim(Claim { continues: None, last: false, objects: vec![object] });
+            session.claim(Claim { continues, last: false, objects: vec![object] });
             session.set_holding(self.holds_anything());
         });
     }

@@ -155,7 +155,28 @@ impl RemoteObject {
             add(&mut holds, connection, None);
             self.set(HELD);
         }
-        connection.send_claim(self.id());
+        connection.send_claim(self.id(), None);
+    }
+
+    /// Calls reach who introduced us over `connection`. It had dialled another one, which was lost, and keeps us for that: asks it
+    /// to keep us here, too.
+    pub(super) fn hold_beside(self: &Arc<Self>, connection: &Arc<Connection>) {
+        let introduced = |hold: &Hold| {
+            let by = hold.introducer.clone()?;
+            Some((by, hold.over.upgrade()?))
+        };
+        let introduced = lock(&self.holds).iter().find_map(introduced);
+        let Some((by, before)) = introduced.filter(|(_, before)| before.is_accepted() && before.is_lost()) else {
+            return;
+        };
+        {
+            let mut holds = lock(&self.holds);
+            if holds.iter().any(|hold| hold.is_over(connection)) || !connection.ask_for(self) {
+                return;
+            }
+            add(&mut holds, connection, Some(by));
+        }
+        connection.send_claim(self.id(), before.peer_lease());
     }
 
     /// Asks the owner to count us, dialling it if need be; nothing is waited for.

@@ -291,7 +291,9 @@ impl Route {
     ) -> Result<(Arc<Connection>, Addressee), RemoteError> {
         let connection = self.connection()?;
         let relayed = object.is_relayed_by(self);
-        if !relayed {
+        if relayed {
+            object.hold_beside(&connection);
+        } else {
             object.hold_over(&connection);
         }
         Ok((connection, Addressee { node: object.owner().filter(|_| !relayed), object: object.id() }))

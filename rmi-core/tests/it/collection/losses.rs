@@ -208,3 +208,32 @@ async fn what_is_dropped_during_a_claim_that_is_lost_is_not_dialled_for() {
     tokio::time::sleep(ms(3500)).await;
     assert_eq!(caller.connections(), 0);
 }
+
+#[tokio::test]
+async fn a_callback_that_dials_holds_what_its_peer_passes_calls_on_to() {
+    // The holder listens; the introducer dials it, listens too, and passes on what a silent node gave it.
+    let holder = Node::builder().listen("tcp://127.0.0.1:0").limits(short(600)).start().await.unwrap();
+    let works = Arc::new(Works::default());
+    let reference = holder.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
+    let plan = Arc::new(rmi_core_faults());
+    let builder = Node::builder().transport(plan.clone()).limits(short(600));
+    let between = builder.listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let theirs = Arc::new(Works::default());
+    let at = between.export(&Proxy::<dyn Factory>::from_arc(theirs.clone())).unwrap();
+    let silent = Node::builder().start().await.unwrap();
+    let living = Arc::new(Living::default());
+    let to_between: Proxy<dyn Factory> = silent.proxy(&at).unwrap();
+    to_between.keep(Proxy::new(Numbered::new(11, &living))).await.unwrap();
+    let to_holder: Proxy<dyn Factory> = between.proxy(&reference).unwrap();
+    to_holder.keep(theirs.held().unwrap()).await.unwrap();
+    assert_eq!(works.ask().await, Ok(11));
+    plan.cut_for_good();
+    until("lost", || holder.connections() == 0).await;
+    theirs.forget().await.unwrap();
+    for _ in 0..15 {
+        assert_eq!(works.ask().await, Ok(11));
+        tokio::time::sleep(ms(100)).await;
+    }
+    works.forget().await.unwrap();
+    living.are(0).await;
+}
