@@ -336,8 +336,8 @@ impl ObjectTable {
         result
     }
 
-    /// The peer wants to hold objects, among them such that it held through us over `earlier` connections. Those that `may`
-    /// refuses are answered as if they did not exist.
+    /// The peer wants to hold objects, among them such that it holds through us here or held over `earlier` connections. Those that
+    /// `may` refuses are answered as if they did not exist.
     pub(crate) fn claim(
         &self,
         connection: u64,
@@ -351,7 +351,7 @@ impl ObjectTable {
         let mut leases = self.leases();
         let mut claim_one = |(id, object): &(ObjectId, Option<Arc<LocalObject>>)| {
             let way_of = |before: &u64| leases.granted.get(before)?.get(*id)?.way.clone();
-            let held_before = earlier.iter().find_map(way_of);
+            let held_before = earlier.iter().chain([&connection]).find_map(way_of);
             let Some(lease) = leases.granted.get_mut(&connection) else { return false };
             let known = lease.get(*id).is_some();
             if !known && lease.len() >= limit {

@@ -435,7 +435,12 @@ impl rmi_core::transport::Transport for Cuttable {
             let (mut silent, reader) = tokio::io::duplex(4096);
             tokio::io::AsyncWriteExt::write_all(&mut silent, &hello).await.unwrap();
             if deaf {
-                std::mem::forget(silent);
+                let (sender, mut cut) = tokio::sync::watch::channel(false);
+                self.sockets.lock().unwrap().push(sender);
+                tokio::spawn(async move {
+                    let _ = cut.wait_for(|cut| *cut).await;
+                    drop(silent);
+                });
             }
             let stream = tokio::io::join(reader, tokio::io::sink());
             return Ok(rmi_core::transport::Channel::new(stream, channel.identity, channel.address));
