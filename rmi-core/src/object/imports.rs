@@ -55,7 +55,9 @@ impl<H: Clone> Imports<H> {
     /// Ends it if it is empty: nothing can be held here any more then. Says whether it is. Of claims no answer comes any more: what
     /// was dropped meanwhile is off the book.
     pub(crate) fn end_if_empty(&mut self) -> bool {
-        self.held.retain(|_, import| import.handle.is_some());
+        if self.held.values().all(|import| import.handle.is_none()) {
+            self.held.clear();
+        }
         self.over |= self.is_empty();
         self.over
     }
