@@ -396,7 +396,7 @@ impl Connection {
     /// Goes on with what we held over `before`, whose peer is the same node. What is over already by now leaves it there.
     pub(super) fn continue_from(self: &Arc<Self>, before: &Arc<Self>) {
         let Some(lease) = before.peer_lease() else { return };
-        if !lock(&self.imports).expect() {
+        if !lock(&self.imports).reserve() {
             return;
         }
         let (unsure, held) = {

@@ -64,7 +64,7 @@ impl<H: Clone> Imports<H> {
 
     /// What is held over another connection will come: until [`arrived`](Self::arrived) this is not empty. `false` when nothing
     /// can be held here any more.
-    pub(crate) fn expect(&mut self) -> bool {
+    pub(crate) fn reserve(&mut self) -> bool {
         self.expected += u32::from(!self.over);
         !self.over
     }
@@ -219,6 +219,7 @@ mod tests {
         let mut imports = Imports::default();
         imports.asked(X, 'a');
         assert_eq!(imports.answered(X, false), Answer::NotHeld(vec!['a']));
+        assert_eq!(imports.dropped(X, |_| true), 0);
         assert!(imports.is_empty());
     }
 
@@ -235,12 +236,12 @@ mod tests {
     #[test]
     fn what_is_expected_keeps_it_from_ending() {
         let mut imports = Imports::default();
-        assert!(imports.expect() && !imports.end_if_empty());
+        assert!(imports.reserve() && !imports.end_if_empty());
         assert!(imports.asked(X, 'a'));
         imports.arrived();
         assert!(!imports.end_if_empty());
         assert_eq!(imports.dropped(X, |_| true), 0);
-        assert!(!imports.is_empty() && imports.end_if_empty() && !imports.expect() && !imports.asked(X, 'a'));
+        assert!(!imports.is_empty() && imports.end_if_empty() && !imports.reserve() && !imports.asked(X, 'a'));
     }
 
     #[test]

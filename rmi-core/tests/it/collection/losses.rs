@@ -24,8 +24,7 @@ async fn a_reference_that_comes_again_after_its_object_was_gone() {
     works.keep(Proxy::new(Numbered::new(1, &works.living))).await.unwrap();
     let id = rmi_core::ObjectId::random();
     node.export_at(id, &Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
-    let plan = Arc::new(rmi_core_faults());
-    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let (plan, caller) = cuttable().await;
     let factory: Proxy<dyn Factory> = caller.at(&node.endpoints()[0], id);
     let thing = factory.kept().await.unwrap().unwrap();
     plan.cut_for_good();
@@ -44,8 +43,7 @@ async fn a_reference_that_comes_again_after_its_object_was_gone() {
 /// The host's two proxies of one object of the caller's: one that went on after a loss, and one that came before it did.
 async fn twins() -> (Host, Arc<Cuttable>, Proxy<dyn Factory>, Arc<Living>, [Proxy<dyn Thing>; 2], Node) {
     let host = host("tcp://127.0.0.1:0").await;
-    let plan = Arc::new(rmi_core_faults());
-    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let (plan, caller) = cuttable().await;
     let factory = host.seen_by(&caller);
     let living = Arc::new(Living::default());
     let own = Proxy::<dyn Thing>::new(Numbered::new(3, &living));
@@ -88,30 +86,27 @@ async fn what_came_before_going_on_goes_on_itself() {
 
 #[tokio::test]
 async fn a_callback_that_dials_holds_its_object() {
-    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(600)).start().await.unwrap();
-    let works = Arc::new(Works::default());
-    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
+    let host = leasing(600).await;
     let plan = Arc::new(rmi_core_faults());
     let builder = Node::builder().transport(plan.clone()).limits(short(600));
     let caller = builder.listen("tcp://127.0.0.1:0").start().await.unwrap();
     let living = Arc::new(Living::default());
-    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    let factory = host.seen_by(&caller);
     factory.keep(Proxy::new(Numbered::new(3, &living))).await.unwrap();
     plan.cut_for_good();
-    until("lost", || node.connections() == 0).await;
+    until("lost", || host.node.connections() == 0).await;
     for _ in 0..15 {
-        assert_eq!(works.ask().await, Ok(3));
+        assert_eq!(host.works.ask().await, Ok(3));
         tokio::time::sleep(ms(100)).await;
     }
-    works.forget().await.unwrap();
+    host.works.forget().await.unwrap();
     living.are(0).await;
 }
 
 #[tokio::test]
 async fn closed_of_a_callback_waits_for_who_dialled() {
     let host = host("tcp://127.0.0.1:0").await;
-    let plan = Arc::new(rmi_core_faults());
-    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let (plan, caller) = cuttable().await;
     let living = Arc::new(Living::default());
     host.seen_by(&caller).keep(Proxy::new(Numbered::new(3, &living))).await.unwrap();
     plan.cut_for_good();
@@ -126,12 +121,9 @@ async fn closed_of_a_callback_waits_for_who_dialled() {
 
 #[tokio::test]
 async fn claims_that_are_lost_while_both_sides_hold() {
-    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(4000)).start().await.unwrap();
-    let works = Arc::new(Works::default());
-    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
-    let plan = Arc::new(rmi_core_faults());
-    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
-    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    let host = leasing(4000).await;
+    let (plan, caller) = cuttable().await;
+    let factory = host.seen_by(&caller);
     let (thing, other) = (factory.make(1).await.unwrap(), factory.make(2).await.unwrap());
     let living = Arc::new(Living::default());
     factory.keep(Proxy::new(Numbered::new(3, &living))).await.unwrap();
@@ -143,21 +135,18 @@ async fn claims_that_are_lost_while_both_sides_hold() {
     drop(other);
     tokio::time::sleep(ms(1200)).await;
     assert_eq!((thing.number().await, factory.ask().await), (Ok(1), Ok(3)));
-    works.living.are(1).await;
+    host.works.living.are(1).await;
 }
 
 #[tokio::test]
 async fn claims_of_relayed_objects_that_are_lost() {
-    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(4000)).start().await.unwrap();
-    let works = Arc::new(Works::default());
-    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
+    let host = leasing(4000).await;
     let silent = Node::builder().start().await.unwrap();
     let living = Arc::new(Living::default());
-    let factory: Proxy<dyn Factory> = silent.proxy(&reference).unwrap();
+    let factory = host.seen_by(&silent);
     factory.keep(Proxy::new(Numbered::new(11, &living))).await.unwrap();
-    let plan = Arc::new(rmi_core_faults());
-    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
-    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    let (plan, caller) = cuttable().await;
+    let factory = host.seen_by(&caller);
     let thing = factory.kept().await.unwrap().unwrap();
     factory.forget().await.unwrap();
     assert_eq!(thing.number().await, Ok(11));
@@ -178,8 +167,7 @@ async fn claims_of_relayed_objects_that_are_lost() {
 #[tokio::test]
 async fn shutting_down_while_what_is_held_is_lost() {
     let host = host("tcp://127.0.0.1:0").await;
-    let plan = Arc::new(rmi_core_faults());
-    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    let (plan, caller) = cuttable().await;
     let factory = host.seen_by(&caller);
     let thing = factory.make(1).await.unwrap();
     let living = Arc::new(Living::default());
@@ -196,12 +184,9 @@ async fn shutting_down_while_what_is_held_is_lost() {
 
 #[tokio::test]
 async fn what_is_dropped_during_a_claim_that_is_lost_is_not_dialled_for() {
-    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(4000)).start().await.unwrap();
-    let works = Arc::new(Works::default());
-    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
-    let plan = Arc::new(rmi_core_faults());
-    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
-    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    let host = leasing(4000).await;
+    let (plan, caller) = cuttable().await;
+    let factory = host.seen_by(&caller);
     let thing = factory.make(1).await.unwrap();
     plan.deaf.store(1, Ordering::SeqCst);
     plan.cut();

@@ -151,7 +151,16 @@ fn short(lease: u64) -> Limits {
 }
 
 async fn host(endpoint: &str) -> Host {
-    let node = Node::builder().listen(endpoint).start().await.unwrap();
+    hosted(Node::builder().listen(endpoint)).await
+}
+
+/// A host that keeps objects for so many milliseconds.
+async fn leasing(lease: u64) -> Host {
+    hosted(Node::builder().listen("tcp://127.0.0.1:0").limits(short(lease))).await
+}
+
+async fn hosted(builder: rmi_core::NodeBuilder) -> Host {
+    let node = builder.start().await.unwrap();
     let works = Arc::new(Works::default());
     let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
     Host { node, living: works.living.clone(), works, reference }
@@ -161,6 +170,13 @@ impl Host {
     fn seen_by(&self, node: &Node) -> Proxy<dyn Factory> {
         node.proxy(&self.reference).unwrap()
     }
+}
+
+/// A caller, and what cuts its channels.
+async fn cuttable() -> (Arc<Cuttable>, Node) {
+    let plan = Arc::new(rmi_core_faults());
+    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
+    (plan, caller)
 }
 
 async fn until(what: &str, done: impl Fn() -> bool) {

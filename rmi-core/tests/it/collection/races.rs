@@ -449,12 +449,9 @@ async fn a_reference_sent_again_before_going_on() {
 
 #[tokio::test]
 async fn connections_that_are_lost_with_the_hello() {
-    let node = Node::builder().listen("tcp://127.0.0.1:0").limits(short(600)).start().await.unwrap();
-    let works = Arc::new(Works::default());
-    let reference = node.export(&Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
-    let plan = Arc::new(rmi_core_faults());
-    let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
-    let factory: Proxy<dyn Factory> = caller.proxy(&reference).unwrap();
+    let host = leasing(600).await;
+    let (plan, caller) = cuttable().await;
+    let factory = host.seen_by(&caller);
     let thing = factory.make(1).await.unwrap();
     plan.brief.store(2, Ordering::SeqCst);
     plan.cut();
