@@ -351,7 +351,11 @@ impl ObjectTable {
         let mut leases = self.leases();
         let mut claim_one = |(id, object): &(ObjectId, Option<Arc<LocalObject>>)| {
             let way_of = |before: &u64| leases.granted.get(before)?.get(*id)?.way.clone();
-            let held_before = earlier.iter().chain([&connection]).find_map(way_of);
+            // Only for what is none of ours: a peer can have thousands of connections.
+            let held_before = match object {
+                Some(_) => None,
+                None => earlier.iter().chain([&connection]).find_map(way_of),
+            };
             let Some(lease) = leases.granted.get_mut(&connection) else { return false };
             let known = lease.get(*id).is_some();
             if !known && lease.len() >= limit {
