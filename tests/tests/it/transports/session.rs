@@ -147,7 +147,7 @@ pub(super) async fn s8_a_peer_that_does_not_read_is_given_up_and_the_others_are_
     let pair = pair(&way, short).await;
     // Its task reads nothing while its runtime is not run.
     let lazy = std::thread::spawn({
-        let (caller, reference) = (way.caller(), pair.reference.clone());
+        let (caller, reference, gymnast) = (way.caller(), pair.reference.clone(), pair.gymnast.clone());
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -158,8 +158,13 @@ pub(super) async fn s8_a_peer_that_does_not_read_is_given_up_and_the_others_are_
                     let far = far.clone();
                     tokio::spawn(async move { far.give(8 << 20).await });
                 }
-                // The calls go out, and nothing is read from here on.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                let given = async {
+                    while gymnast.given() < 4 {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                timeout(SOON, given).await.expect("the calls arrive");
+                // Nothing is read from here on.
                 std::thread::sleep(Duration::from_secs(3));
             });
         }
