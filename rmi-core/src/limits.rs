@@ -30,14 +30,9 @@ pub const ERROR_TEXT_BYTES_MAX: usize = 4096;
 pub const METADATA_ENTRIES_MAX: usize = 16;
 /// The most bytes of metadata on a call, keys and values together.
 pub const METADATA_BYTES_MAX: usize = 4096;
-/// The deepest nesting of a body. Stops values that overflow the stack of the task that decodes them.
-pub const DEPTH_MAX: usize = 32;
-/// The deepest nesting of the types that a body is decoded into, options and newtypes included, which take no byte on the
-/// wire. Stops a recursive type from overflowing the stack.
-pub const TYPE_DEPTH_MAX: usize = 128;
-/// The most elements (values of any kind) in a body. Stops one-byte elements that become large values in memory.
-/// Byte strings count once, whatever their length.
-pub const ELEMENTS_MAX: usize = 262_144;
+/// The deepest nesting of a value: arrays, maps and variants, and options and newtypes, which take no byte on the wire. Stops a
+/// recursive type from overflowing the stack of whoever reads it. The writer counts alike and refuses first.
+pub const DEPTH_MAX: usize = 128;
 /// The most references in one frame.
 pub const REFERENCES_PER_FRAME_MAX: usize = 1024;
 /// The most bytes that the references of one frame may take: they are not cut into chunks as bodies are.

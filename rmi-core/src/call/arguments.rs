@@ -7,22 +7,33 @@ use serde::de::DeserializeOwned;
 use crate::call::scope::References;
 use crate::call::{Incoming, Outcome, Reply, Status, Target, scope};
 use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::wire::codec;
+use crate::wire::codec::{self, Form};
 
 /// The arguments of a call that is being made. The first failure is kept and told when the call is made.
 pub struct Outgoing {
     body: Vec<u8>,
+    form: Form,
     references: References,
     failure: Option<RemoteError>,
 }
 
 impl Outgoing {
-    /// Room for `count` arguments.
+    /// Room for `count` arguments, whose structs travel by the names of their fields.
     #[must_use]
     pub fn new(count: u16) -> Self {
+        Self::of(count, Form::ByName)
+    }
+
+    /// Room for `count` arguments, whose structs travel by position.
+    #[must_use]
+    pub fn compact(count: u16) -> Self {
+        Self::of(count, Form::Compact)
+    }
+
+    fn of(count: u16, form: Form) -> Self {
         let mut body = Vec::with_capacity(64);
         codec::array_header(count, &mut body);
-        Self { body, references: References::default(), failure: None }
+        Self { body, form, references: References::default(), failure: None }
     }
 
     /// Encodes the next argument. `name` is for the error text.
@@ -30,8 +41,8 @@ impl Outgoing {
         if self.failure.is_some() {
             return;
         }
-        let body = &mut self.body;
-        if let Err(error) = scope::encoding(&mut self.references, || codec::encode(value, body)) {
+        let (body, form) = (&mut self.body, self.form);
+        if let Err(error) = scope::encoding(&mut self.references, || codec::encode(value, form, body)) {
             let text = format!("argument {name} cannot be encoded: {error}");
             self.failure = Some(RemoteError::new(ErrorKind::BadArgument, Executed::No, text));
         }
@@ -140,12 +151,12 @@ fn missing(name: &str) -> RemoteError {
 }
 
 /// The reply that carries `result`.
-pub(crate) fn encode_result<T: Serialize, E: Serialize>(result: &Result<T, E>) -> Outcome {
+pub(crate) fn encode_result<T: Serialize, E: Serialize>(result: &Result<T, E>, form: Form) -> Outcome {
     let mut body = Vec::with_capacity(32);
     let mut references = References::default();
     let (status, encoded) = scope::encoding(&mut references, || match result {
-        Ok(value) => (Status::Ok, codec::encode(value, &mut body)),
-        Err(error) => (Status::Error, codec::encode(error, &mut body)),
+        Ok(value) => (Status::Ok, codec::encode(value, form, &mut body)),
+        Err(error) => (Status::Error, codec::encode(error, form, &mut body)),
     });
     match encoded {
         Ok(()) => Ok(Reply { status, body: body.into(), references: references.into_list() }),
@@ -162,7 +173,7 @@ where
     T: DeserializeOwned,
     E: DeserializeOwned + From<RemoteError>,
 {
-    let bad = |error: codec::CodecError| {
+    let bad = |error: codec::DecodeError| {
         let text = format!("the reply cannot be decoded: {error}");
         E::from(RemoteError::new(ErrorKind::BadReply, Executed::Yes, text))
     };

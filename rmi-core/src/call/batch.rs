@@ -7,7 +7,7 @@ use crate::call::scope::References;
 use crate::call::{Target, scope};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::limits;
-use crate::wire::codec::{self, CodecError};
+use crate::wire::codec::{self, DecodeError, Form};
 
 /// Values, encoded one behind the other, and the references they name by index.
 ///
@@ -42,7 +42,7 @@ impl Batch {
     pub(crate) fn push<T: Serialize>(&mut self, value: &T) -> Result<(), RemoteError> {
         let (bytes, references) = (self.bytes.len(), self.references.len());
         let body = &mut self.bytes;
-        if let Err(error) = scope::encoding(&mut self.references, || codec::encode(value, body)) {
+        if let Err(error) = scope::encoding(&mut self.references, || codec::encode(value, Form::ByName, body)) {
             self.bytes.truncate(bytes);
             self.references.truncate(references);
             let text = format!("an item cannot be encoded: {error}");
@@ -100,13 +100,13 @@ impl Batch {
 }
 
 #[cold]
-fn malformed(at: usize, error: &CodecError) -> RemoteError {
+fn malformed(at: usize, error: &DecodeError) -> RemoteError {
     let text = format!("item {at} of the batch is not well-formed: {error}");
     RemoteError::new(ErrorKind::BadArguments, Executed::No, text)
 }
 
 #[cold]
-fn undecodable(error: &CodecError) -> RemoteError {
+fn undecodable(error: &DecodeError) -> RemoteError {
     RemoteError::new(ErrorKind::BadReply, Executed::Yes, format!("an item cannot be decoded: {error}"))
 }
 

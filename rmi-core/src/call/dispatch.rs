@@ -10,6 +10,7 @@ use crate::call::{Arguments, Outcome, Target, arguments, promised};
 use crate::error::RemoteError;
 use crate::id::MethodId;
 use crate::interface::{Descriptor, MethodResult};
+use crate::wire::codec::Form;
 
 /// A call that has arrived for an object of this process.
 pub struct Incoming {
@@ -46,7 +47,7 @@ impl Incoming {
         match started {
             Ok(method) => {
                 let future = async move {
-                    let outcome = arguments::encode_result(&method.await.into_result());
+                    let outcome = arguments::encode_result(&method.await.into_result(), Form::ByName);
                     // In a box: it is rare, and would take its place in the future of every call.
                     if promised::is_in(&outcome) { Box::pin(promised::settled(outcome)).await } else { outcome }
                 };

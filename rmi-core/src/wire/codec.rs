@@ -1,7 +1,8 @@
 //! One value to and from MessagePack. Protocol §9.
 //!
-//! `rmp_serde` writes. Reading is ours: it lets a struct have more or fewer trailing fields than the reader knows, which
-//! is how interfaces grow, and it bounds what `rmp_serde` does not (nesting through options and newtypes).
+//! Writing ([`encode`](crate::wire::encode)) lets structs travel by name and keeps apart what MessagePack does not. Reading
+//! ([`lenient`](crate::wire::lenient)) lets a struct have more or fewer fields than the reader knows, which is how
+//! interfaces grow. Both bound how deep a value nests, and count alike.
 
 use std::fmt;
 
@@ -9,17 +10,17 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::limits::ELEMENTS_MAX;
+use crate::wire::encode::{Encoder, PACKED};
 use crate::wire::head::{Head, Reader};
 use crate::wire::lenient::Lenient;
 use crate::wire::scan;
 
-/// Why a body cannot be written or read.
+pub(crate) use crate::wire::encode::{EncodeError, Form};
+
+/// Why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CodecError {
-    #[error("{0}")]
-    Encode(#[from] rmp_serde::encode::Error),
-    /// The bytes are not a MessagePack value within the limits.
+pub(crate) enum DecodeError {
+    /// The bytes are not one MessagePack value.
     #[error("not a valid body: {0}")]
     Malformed(String),
     /// The value is not of the type that is read.
@@ -27,14 +28,14 @@ pub(crate) enum CodecError {
     Decode(String),
 }
 
-impl CodecError {
+impl DecodeError {
     #[cold]
     pub(super) fn malformed(text: fmt::Arguments<'_>) -> Self {
         Self::Malformed(text.to_string())
     }
 }
 
-impl serde::de::Error for CodecError {
+impl serde::de::Error for DecodeError {
     #[cold]
     fn custom<T: fmt::Display>(text: T) -> Self {
         Self::Decode(text.to_string())
@@ -51,19 +52,20 @@ pub(crate) fn array_header(count: u16, out: &mut Vec<u8>) {
     }
 }
 
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    Ok(value.serialize(&mut rmp_serde::Serializer::new(out))?)
+/// Appends a value.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, form: Form, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    value.serialize(&mut Encoder::new(out, form))
 }
 
 /// Checks a body before anything is decoded from it.
-pub(crate) fn check(body: &[u8]) -> Result<(), CodecError> {
+pub(crate) fn check(body: &[u8]) -> Result<(), DecodeError> {
     scan::check(body)
 }
 
 /// Checks the first value of `input` and says how many bytes it takes.
-pub(crate) fn check_next(input: &[u8]) -> Result<usize, CodecError> {
+pub(crate) fn check_next(input: &[u8]) -> Result<usize, DecodeError> {
     let mut reader = Reader::new(input);
-    scan::skip(&mut reader, ELEMENTS_MAX)?;
+    scan::skip(&mut reader)?;
     Ok(input.len() - reader.left())
 }
 
@@ -76,22 +78,21 @@ pub(crate) fn read_array_header(body: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
-/// A byte string (or nil) at `at` and where the next value begins. Nothing is copied.
+/// A byte string, a packed list or nil at `at`, and where the next value begins. Nothing is copied.
 pub(crate) fn take_bytes(body: &Bytes, at: usize) -> Option<(Option<Bytes>, usize)> {
     let mut reader = Reader::new(body.get(at..)?);
-    match reader.head().ok()? {
-        Head::Nil => Some((None, at + 1)),
-        Head::Bin(bytes) => {
-            let start = body.len() - reader.left();
-            reader.take(bytes).ok()?;
-            Some((Some(body.slice(start..start + bytes)), start + bytes))
-        }
-        _ => None,
-    }
+    let bytes = match reader.head().ok()? {
+        Head::Nil => return Some((None, at + 1)),
+        Head::Bin(bytes) => reader.take(bytes).ok()?.len(),
+        Head::Ext(bytes) => reader.extension(bytes).ok().filter(|(number, _)| *number == PACKED)?.1.len(),
+        _ => return None,
+    };
+    let end = body.len() - reader.left();
+    Some((Some(body.slice(end - bytes..end)), end))
 }
 
 /// Decodes the first value of `input` and says how many bytes it took.
-pub(crate) fn decode_next<T: DeserializeOwned>(input: &[u8]) -> Result<(T, usize), CodecError> {
+pub(crate) fn decode_next<T: DeserializeOwned>(input: &[u8]) -> Result<(T, usize), DecodeError> {
     let mut lenient = Lenient::new(input);
     let value = T::deserialize(&mut lenient)?;
     Ok((value, input.len() - lenient.left()))

@@ -1,6 +1,6 @@
 //! The first byte of a MessagePack value, and the number or length that follows it.
 
-use crate::wire::codec::CodecError;
+use crate::wire::codec::DecodeError;
 
 /// What a value begins with. For strings, bytes, arrays, maps and extensions, its length follows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,9 +35,9 @@ impl<'a> Reader<'a> {
 
     /// The next `count` bytes.
     #[inline]
-    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], CodecError> {
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
-            return Err(CodecError::malformed(format_args!(
+            return Err(DecodeError::malformed(format_args!(
                 "{count} bytes are announced and {} are left",
                 self.rest.len()
             )));
@@ -47,38 +47,52 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
-            return Err(CodecError::malformed(format_args!("the body ends inside a value")));
+            return Err(DecodeError::malformed(format_args!("the body ends inside a value")));
         };
         self.rest = rest;
         Ok(*taken)
     }
 
     #[inline]
-    fn u8(&mut self) -> Result<u8, CodecError> {
+    fn u8(&mut self) -> Result<u8, DecodeError> {
         self.array::<1>().map(u8::from_be_bytes)
     }
 
     #[inline]
-    fn length_16(&mut self) -> Result<usize, CodecError> {
+    fn length_16(&mut self) -> Result<usize, DecodeError> {
         self.array::<2>().map(|bytes| u16::from_be_bytes(bytes).into())
     }
 
     #[inline]
-    fn length_32(&mut self) -> Result<usize, CodecError> {
+    fn length_32(&mut self) -> Result<usize, DecodeError> {
         self.array::<4>().map(|bytes| usize::try_from(u32::from_be_bytes(bytes)).unwrap_or(usize::MAX))
+    }
+
+    /// The type and the data of an extension whose head announced so many bytes, its type included.
+    pub(super) fn extension(&mut self, bytes: usize) -> Result<(u8, &'a [u8]), DecodeError> {
+        match self.take(bytes)? {
+            [number, data @ ..] => Ok((*number, data)),
+            [] => Err(DecodeError::malformed(format_args!("an extension without a type"))),
+        }
+    }
+
+    /// Whether the next byte is this one.
+    #[inline]
+    pub(super) fn starts_with(&self, byte: u8) -> bool {
+        self.rest.first() == Some(&byte)
     }
 
     /// Whether the next value is nil.
     #[inline]
     pub(super) fn is_nil(&self) -> bool {
-        self.rest.first() == Some(&0xc0)
+        self.starts_with(0xc0)
     }
 
     /// Takes what the next value begins with.
     #[inline]
-    pub(super) fn head(&mut self) -> Result<Head, CodecError> {
+    pub(super) fn head(&mut self) -> Result<Head, DecodeError> {
         let marker = self.u8()?;
         Ok(match marker {
             0x00..=0x7f => Head::Unsigned(marker.into()),
@@ -86,7 +100,7 @@ impl<'a> Reader<'a> {
             0x90..=0x9f => Head::Array(usize::from(marker & 0x0f)),
             0xa0..=0xbf => Head::Str(usize::from(marker & 0x1f)),
             0xc0 => Head::Nil,
-            0xc1 => return Err(CodecError::malformed(format_args!("the reserved byte c1"))),
+            0xc1 => return Err(DecodeError::malformed(format_args!("the reserved byte c1"))),
             0xc2 => Head::Bool(false),
             0xc3 => Head::Bool(true),
             0xc4 => Head::Bin(self.u8()?.into()),

@@ -5,6 +5,7 @@
 
 pub(crate) mod codec;
 pub(crate) mod describe;
+mod encode;
 pub(crate) mod fault;
 pub(crate) mod frame;
 mod head;

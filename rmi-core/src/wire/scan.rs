@@ -1,60 +1,38 @@
-//! Looks a body over before anything is decoded from it: nesting, lengths, and how many values there are.
+//! Looks a body over before anything is decoded from it: whether it is whole, and nothing but one value.
 
-use crate::limits::{DEPTH_MAX, ELEMENTS_MAX};
-use crate::wire::codec::CodecError;
+use crate::wire::codec::DecodeError;
 use crate::wire::head::{Head, Reader};
 
-/// Checks that `body` is one well-formed value within the limits, and nothing else.
-pub(super) fn check(body: &[u8]) -> Result<(), CodecError> {
+/// Checks that `body` is one well-formed value, and nothing else.
+pub(super) fn check(body: &[u8]) -> Result<(), DecodeError> {
     let mut reader = Reader::new(body);
-    skip(&mut reader, ELEMENTS_MAX)?;
+    skip(&mut reader)?;
     match reader.left() {
         0 => Ok(()),
-        left => Err(CodecError::malformed(format_args!("{left} bytes follow the value"))),
+        left => Err(DecodeError::malformed(format_args!("{left} bytes follow the value"))),
     }
 }
 
-/// Skips one value of at most `budget` values in all. Nothing recurses: the depth is the peer's choice.
-pub(super) fn skip(reader: &mut Reader<'_>, mut budget: usize) -> Result<(), CodecError> {
-    // How many values each open array or map still has.
-    let mut open = [0usize; DEPTH_MAX];
-    let mut depth = 0;
-    loop {
-        let Some(left) = budget.checked_sub(1) else {
-            return Err(CodecError::malformed(format_args!("more values than the limit of {ELEMENTS_MAX}")));
-        };
-        budget = left;
+/// Skips one value. Nothing recurses, and one number suffices: how many values are still to come.
+pub(super) fn skip(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let mut open = 1_usize;
+    while open > 0 {
+        open -= 1;
         let values = match reader.head()? {
             Head::Str(bytes) | Head::Bin(bytes) | Head::Ext(bytes) => {
                 reader.take(bytes)?;
-                0
+                continue;
             }
             Head::Array(values) => values,
             Head::Map(pairs) => pairs.saturating_mul(2),
-            _ => 0,
+            _ => continue,
         };
-        if values > 0 {
-            if values > reader.left() {
-                let left = reader.left();
-                return Err(CodecError::malformed(format_args!(
-                    "{values} values are announced and {left} bytes are left"
-                )));
-            }
-            let Some(place) = open.get_mut(depth) else {
-                return Err(CodecError::malformed(format_args!("nesting deeper than the limit of {DEPTH_MAX}")));
-            };
-            *place = values;
-            depth += 1;
-            continue;
-        }
-        // A value is complete, and with it every array or map whose last value it was.
-        loop {
-            let Some(place) = depth.checked_sub(1).and_then(|at| open.get_mut(at)) else { return Ok(()) };
-            *place -= 1;
-            if *place > 0 {
-                break;
-            }
-            depth -= 1;
+        // Each value has at least one byte.
+        open = open.saturating_add(values);
+        if open > reader.left() {
+            let left = reader.left();
+            return Err(DecodeError::malformed(format_args!("{open} values are announced and {left} bytes are left")));
         }
     }
+    Ok(())
 }

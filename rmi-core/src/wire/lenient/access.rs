@@ -3,8 +3,9 @@
 use serde::de::value::U32Deserializer;
 use serde::de::{DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor};
 
+use super::small::SomeNil;
 use super::{Lenient, read};
-use crate::wire::codec::CodecError;
+use crate::wire::codec::DecodeError;
 use crate::wire::head::Head;
 
 /// What a collection may reserve before its values are read: a length is the peer's word.
@@ -16,8 +17,14 @@ pub(super) struct Values<'l, 'a> {
     pub(super) left: usize,
 }
 
-impl Values<'_, '_> {
-    pub(super) fn skip_rest(&mut self) -> Result<(), CodecError> {
+impl<'a> Values<'_, 'a> {
+    fn next<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeError> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        read(self.lenient, seed).map(Some)
+    }
+
+    pub(super) fn skip_rest(&mut self) -> Result<(), DecodeError> {
         while self.left > 0 {
             self.left -= 1;
             self.lenient.skip()?;
@@ -27,17 +34,46 @@ impl Values<'_, '_> {
 }
 
 impl<'a> SeqAccess<'a> for &mut Values<'_, 'a> {
-    type Error = CodecError;
+    type Error = DecodeError;
 
     #[inline]
-    fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, CodecError> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
-        self.left = left;
-        read(self.lenient, seed).map(Some)
+    fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeError> {
+        self.next(seed)
     }
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.left.min(self.lenient.left()).min(RESERVE_MAX))
+    }
+}
+
+/// The fields of a struct by position. Its writer puts a nil for one that it leaves out, and may not know the last ones.
+pub(super) struct Fields<'l, 'a> {
+    pub(super) values: Values<'l, 'a>,
+    /// How many fields the reader knows beyond those that came.
+    pub(super) absent: usize,
+}
+
+impl<'a> SeqAccess<'a> for &mut Fields<'_, 'a> {
+    type Error = DecodeError;
+
+    /// A field that a nil is a value of takes it; another one is missing, and has its default if it has one.
+    #[inline]
+    fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeError> {
+        if self.values.left == 0 {
+            let Some(absent) = self.absent.checked_sub(1) else { return Ok(None) };
+            self.absent = absent;
+            return Ok(seed.deserialize(SomeNil(0)).ok());
+        }
+        if self.values.lenient.reader.is_nil() {
+            self.values.left -= 1;
+            self.values.lenient.reader.head()?;
+            return Ok(seed.deserialize(SomeNil(0)).ok());
+        }
+        self.values.next(seed)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.values.left.min(RESERVE_MAX))
     }
 }
 
@@ -48,7 +84,7 @@ pub(super) struct Pairs<'l, 'a> {
 }
 
 impl Pairs<'_, '_> {
-    pub(super) fn skip_rest(&mut self) -> Result<(), CodecError> {
+    pub(super) fn skip_rest(&mut self) -> Result<(), DecodeError> {
         while self.left > 0 {
             self.left -= 1;
             self.lenient.skip()?;
@@ -59,15 +95,15 @@ impl Pairs<'_, '_> {
 }
 
 impl<'a> MapAccess<'a> for &mut Pairs<'_, 'a> {
-    type Error = CodecError;
+    type Error = DecodeError;
 
-    fn next_key_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, CodecError> {
+    fn next_key_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeError> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
         self.left = left;
         read(self.lenient, seed).map(Some)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, CodecError> {
+    fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
         read(self.lenient, seed)
     }
 
@@ -83,17 +119,17 @@ pub(super) struct Variant<'l, 'a> {
 }
 
 impl<'a> EnumAccess<'a> for Variant<'_, 'a> {
-    type Error = CodecError;
+    type Error = DecodeError;
     type Variant = Self;
 
-    fn variant_seed<S: DeserializeSeed<'a>>(self, seed: S) -> Result<(S::Value, Self), CodecError> {
+    fn variant_seed<S: DeserializeSeed<'a>>(self, seed: S) -> Result<(S::Value, Self), DecodeError> {
         let mut peek = self.lenient.reader;
         let name = match peek.head()? {
             Head::Unsigned(index) => {
                 self.lenient.reader = peek;
                 let index = u32::try_from(index)
-                    .map_err(|_| CodecError::malformed(format_args!("a variant with number {index}")))?;
-                let index: U32Deserializer<CodecError> = index.into_deserializer();
+                    .map_err(|_| DecodeError::malformed(format_args!("a variant with number {index}")))?;
+                let index: U32Deserializer<DecodeError> = index.into_deserializer();
                 seed.deserialize(index)?
             }
             _ => read(self.lenient, seed)?,
@@ -103,31 +139,35 @@ impl<'a> EnumAccess<'a> for Variant<'_, 'a> {
 }
 
 impl<'a> VariantAccess<'a> for Variant<'_, 'a> {
-    type Error = CodecError;
+    type Error = DecodeError;
 
-    fn unit_variant(self) -> Result<(), CodecError> {
+    fn unit_variant(self) -> Result<(), DecodeError> {
         // A variant that had a value once, and has none now.
         if self.with_value { self.lenient.skip() } else { Ok(()) }
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'a>>(self, seed: S) -> Result<S::Value, CodecError> {
+    fn newtype_variant_seed<S: DeserializeSeed<'a>>(self, seed: S) -> Result<S::Value, DecodeError> {
         self.needs_value()?;
         read(self.lenient, seed)
     }
 
-    fn tuple_variant<V: Visitor<'a>>(self, _: usize, visitor: V) -> Result<V::Value, CodecError> {
+    fn tuple_variant<V: Visitor<'a>>(self, count: usize, visitor: V) -> Result<V::Value, DecodeError> {
         self.needs_value()?;
-        serde::Deserializer::deserialize_any(self.lenient, visitor)
+        serde::Deserializer::deserialize_tuple(self.lenient, count, visitor)
     }
 
-    fn struct_variant<V: Visitor<'a>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, CodecError> {
+    fn struct_variant<V: Visitor<'a>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         self.needs_value()?;
-        serde::Deserializer::deserialize_any(self.lenient, visitor)
+        serde::Deserializer::deserialize_struct(self.lenient, "", fields, visitor)
     }
 }
 
 impl Variant<'_, '_> {
-    fn needs_value(&self) -> Result<(), CodecError> {
-        if self.with_value { Ok(()) } else { Err(CodecError::malformed(format_args!("a variant without its value"))) }
+    fn needs_value(&self) -> Result<(), DecodeError> {
+        if self.with_value { Ok(()) } else { Err(DecodeError::malformed(format_args!("a variant without its value"))) }
     }
 }

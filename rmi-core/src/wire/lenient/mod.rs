@@ -1,31 +1,33 @@
 //! MessagePack to values, with room for interfaces to grow.
 //!
-//! A struct, tuple or variant that arrives as an array may have more values than the type has fields: the surplus is
-//! skipped. It may have fewer: `#[serde(default)]` fields at the end take their defaults. Fields by name work as well.
-//!
-//! Not told apart: `Some(None)` and `None`. Not readable when written by position: untagged and adjacently tagged enums.
+//! A struct is read by the names of its fields or by their positions. By name, unknown fields are skipped and missing ones
+//! take their defaults. By position it may have more values than the type has fields, and the surplus is skipped, or
+//! fewer: `#[serde(default)]` fields at the end take their defaults, as do fields in whose place a nil stands.
 
 mod access;
+mod small;
 
 use serde::de::{DeserializeSeed, Visitor};
 use serde::forward_to_deserialize_any;
 
-use crate::limits::{ELEMENTS_MAX, TYPE_DEPTH_MAX};
-use crate::wire::codec::CodecError;
+use crate::limits::DEPTH_MAX;
+use crate::wire::codec::DecodeError;
+use crate::wire::encode::{PACKED, SOME_NIL};
 use crate::wire::head::{Head, Reader};
 use crate::wire::scan;
-use access::{Pairs, Values, Variant};
+use access::{Fields, Pairs, Values, Variant};
+use small::{Packed, SomeNil};
 
 /// Decodes from the front of a body.
 pub(super) struct Lenient<'a> {
     reader: Reader<'a>,
-    /// How many more levels of types may nest, wrappers that take no byte included.
+    /// How many more levels may nest: arrays, maps, variants, and options and newtypes, which take no byte.
     depth: usize,
 }
 
 impl<'a> Lenient<'a> {
     pub(super) fn new(input: &'a [u8]) -> Self {
-        Self { reader: Reader::new(input), depth: TYPE_DEPTH_MAX }
+        Self { reader: Reader::new(input), depth: DEPTH_MAX }
     }
 
     pub(super) fn left(&self) -> usize {
@@ -33,25 +35,26 @@ impl<'a> Lenient<'a> {
     }
 
     /// Runs `read` one level deeper.
-    fn nested<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R, CodecError>) -> Result<R, CodecError> {
-        self.depth = self.depth.checked_sub(1).ok_or_else(|| {
-            CodecError::malformed(format_args!("types nested deeper than the limit of {TYPE_DEPTH_MAX}"))
-        })?;
+    fn nested<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R, DecodeError>) -> Result<R, DecodeError> {
+        self.depth = self
+            .depth
+            .checked_sub(1)
+            .ok_or_else(|| DecodeError::malformed(format_args!("nesting deeper than the limit of {DEPTH_MAX}")))?;
         let result = read(self);
         self.depth += 1;
         result
     }
 
-    fn skip(&mut self) -> Result<(), CodecError> {
-        scan::skip(&mut self.reader, ELEMENTS_MAX)
+    fn skip(&mut self) -> Result<(), DecodeError> {
+        scan::skip(&mut self.reader)
     }
 
-    fn text(&mut self, bytes: usize) -> Result<&'a str, CodecError> {
+    fn text(&mut self, bytes: usize) -> Result<&'a str, DecodeError> {
         let bytes = self.reader.take(bytes)?;
-        std::str::from_utf8(bytes).map_err(|_| CodecError::malformed(format_args!("a string is not UTF-8")))
+        std::str::from_utf8(bytes).map_err(|_| DecodeError::malformed(format_args!("a string is not UTF-8")))
     }
 
-    fn visit_values<V: Visitor<'a>>(&mut self, count: usize, visitor: V) -> Result<V::Value, CodecError> {
+    fn visit_values<V: Visitor<'a>>(&mut self, count: usize, visitor: V) -> Result<V::Value, DecodeError> {
         self.nested(|this| {
             let mut values = Values { lenient: this, left: count };
             let value = visitor.visit_seq(&mut values)?;
@@ -60,7 +63,22 @@ impl<'a> Lenient<'a> {
         })
     }
 
-    fn visit_pairs<V: Visitor<'a>>(&mut self, count: usize, visitor: V) -> Result<V::Value, CodecError> {
+    fn visit_fields<V: Visitor<'a>>(
+        &mut self,
+        count: usize,
+        known: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.nested(|this| {
+            let values = Values { lenient: this, left: count };
+            let mut fields = Fields { values, absent: known.saturating_sub(count) };
+            let value = visitor.visit_seq(&mut fields)?;
+            fields.values.skip_rest()?;
+            Ok(value)
+        })
+    }
+
+    fn visit_pairs<V: Visitor<'a>>(&mut self, count: usize, visitor: V) -> Result<V::Value, DecodeError> {
         self.nested(|this| {
             let mut pairs = Pairs { lenient: this, left: count };
             let value = visitor.visit_map(&mut pairs)?;
@@ -69,7 +87,7 @@ impl<'a> Lenient<'a> {
         })
     }
 
-    fn visit<V: Visitor<'a>>(&mut self, head: Head, visitor: V) -> Result<V::Value, CodecError> {
+    fn visit<V: Visitor<'a>>(&mut self, head: Head, visitor: V) -> Result<V::Value, DecodeError> {
         match head {
             Head::Nil => visitor.visit_unit(),
             Head::Bool(value) => visitor.visit_bool(value),
@@ -81,46 +99,90 @@ impl<'a> Lenient<'a> {
             Head::Bin(bytes) => visitor.visit_borrowed_bytes(self.reader.take(bytes)?),
             Head::Array(count) => self.visit_values(count, visitor),
             Head::Map(count) => self.visit_pairs(count, visitor),
-            Head::Ext(_) => Err(CodecError::malformed(format_args!("extension types are not used"))),
+            Head::Ext(bytes) => match self.extension(bytes)? {
+                Extension::Packed(bytes) => self.visit_packed(bytes, visitor),
+                Extension::SomeNil(nil) => serde::Deserializer::deserialize_any(nil, visitor),
+            },
+        }
+    }
+
+    fn visit_packed<V: Visitor<'a>>(&mut self, bytes: &'a [u8], visitor: V) -> Result<V::Value, DecodeError> {
+        self.nested(|_| visitor.visit_seq(Packed { bytes: bytes.iter() }))
+    }
+
+    /// Reads a list; a byte string is one of numbers.
+    fn visit_list<V: Visitor<'a>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.reader.head()? {
+            Head::Bin(bytes) => {
+                let bytes = self.reader.take(bytes)?;
+                self.visit_packed(bytes, visitor)
+            }
+            head => self.visit(head, visitor),
+        }
+    }
+
+    fn extension(&mut self, bytes: usize) -> Result<Extension<'a>, DecodeError> {
+        match self.reader.extension(bytes)? {
+            (PACKED, bytes) => Ok(Extension::Packed(bytes)),
+            (SOME_NIL, [somes]) if (1..=self.depth).contains(&usize::from(*somes)) => {
+                Ok(Extension::SomeNil(SomeNil(*somes)))
+            }
+            (SOME_NIL, _) => {
+                Err(DecodeError::malformed(format_args!("a nil below more options than may nest, or none")))
+            }
+            (number, _) => Err(DecodeError::malformed(format_args!("the extension type {number} is not used"))),
         }
     }
 }
 
+/// The extension types that a body may have.
+enum Extension<'a> {
+    /// A list of numbers that each fit into a byte.
+    Packed(&'a [u8]),
+    SomeNil(SomeNil),
+}
+
 impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
-    type Error = CodecError;
+    type Error = DecodeError;
 
     #[inline]
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let head = self.reader.head()?;
         self.visit(head, visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         if self.reader.is_nil() {
             self.reader.head()?;
             return visitor.visit_none();
         }
+        let mut peek = self.reader;
+        if let Head::Ext(2) = peek.head()?
+            && peek.starts_with(SOME_NIL)
+        {
+            return self.deserialize_any(visitor);
+        }
         self.nested(|this| visitor.visit_some(this))
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, CodecError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
         self.nested(|this| visitor.visit_newtype_struct(this))
     }
 
     /// A unit struct is written as an empty array by some versions of the writer, and as nil by others.
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, CodecError> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
         self.skip()?;
         visitor.visit_unit()
     }
 
-    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.reader.head()? {
             Head::Bin(16) => visitor.visit_i128(i128::from_be_bytes(sixteen(self.reader.take(16)?))),
             head => self.visit(head, visitor),
         }
     }
 
-    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.reader.head()? {
             Head::Bin(16) => visitor.visit_u128(u128::from_be_bytes(sixteen(self.reader.take(16)?))),
             head => self.visit(head, visitor),
@@ -128,14 +190,47 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
     }
 
     /// A string is accepted where bytes are expected: other languages know only one of the two.
-    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.reader.head()? {
             Head::Str(bytes) => visitor.visit_borrowed_bytes(self.reader.take(bytes)?),
+            Head::Ext(bytes) => match self.extension(bytes)? {
+                Extension::Packed(bytes) => visitor.visit_borrowed_bytes(bytes),
+                Extension::SomeNil(nil) => nil.deserialize_any(visitor),
+            },
             head => self.visit(head, visitor),
         }
     }
 
-    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.visit_list(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, DecodeError> {
+        self.visit_list(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.visit_list(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        match self.reader.head()? {
+            Head::Array(count) => self.visit_fields(count, fields.len(), visitor),
+            head => self.visit(head, visitor),
+        }
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         self.deserialize_bytes(visitor)
     }
 
@@ -145,30 +240,31 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, CodecError> {
+    ) -> Result<V::Value, DecodeError> {
         let mut peek = self.reader;
         let with_value = match peek.head()? {
             Head::Map(1) => {
                 self.reader = peek;
                 true
             }
-            Head::Map(count) => return Err(CodecError::malformed(format_args!("a variant with {count} values"))),
+            Head::Map(count) => return Err(DecodeError::malformed(format_args!("a variant with {count} values"))),
             _ => false,
         };
         self.nested(|this| visitor.visit_enum(Variant { lenient: this, with_value }))
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         self.skip()?;
         visitor.visit_unit()
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string unit seq tuple tuple_struct map struct identifier
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string unit map identifier
     }
 
+    /// As what writes says, for the reason that stands there.
     fn is_human_readable(&self) -> bool {
-        false
+        true
     }
 }
 
@@ -177,6 +273,6 @@ fn sixteen(bytes: &[u8]) -> [u8; 16] {
 }
 
 /// Reads the next value with `seed`.
-fn read<'a, S: DeserializeSeed<'a>>(lenient: &mut Lenient<'a>, seed: S) -> Result<S::Value, CodecError> {
+fn read<'a, S: DeserializeSeed<'a>>(lenient: &mut Lenient<'a>, seed: S) -> Result<S::Value, DecodeError> {
     seed.deserialize(lenient)
 }

@@ -1,0 +1,235 @@
+//! One value to MessagePack. Protocol §9.
+//!
+//! `rmp_serde` writes what has no inside: numbers, strings, bytes. This decides the shape of the rest: structs by name or
+//! by position, lists of bytes packed, `Some` around nil kept apart from nil.
+
+mod compound;
+mod head;
+mod list;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::limits::DEPTH_MAX;
+use compound::{Fields, Items, Pairs};
+use head::Kind;
+use list::List;
+
+/// The extension type of a nil below a number of `Some`s.
+pub(super) const SOME_NIL: u8 = 1;
+/// The extension type of a list of numbers that each fit into a byte.
+pub(super) const PACKED: u8 = 2;
+
+/// How structs and struct variants are written. Both forms are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As maps from the names of their fields.
+    #[default]
+    ByName,
+    /// As arrays of their fields.
+    Compact,
+}
+
+/// Why a value cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EncodeError {
+    #[error("it nests deeper than the limit of {DEPTH_MAX} lists, maps, variants, options and newtypes")]
+    Depth,
+    #[error("{0}")]
+    Atom(#[from] rmp_serde::encode::Error),
+    /// The value's own `Serialize` says so.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl serde::ser::Error for EncodeError {
+    #[cold]
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Self::Value(text.to_string())
+    }
+}
+
+/// Appends values to a body.
+pub(super) struct Encoder<'a> {
+    out: &'a mut Vec<u8>,
+    form: Form,
+    /// How many more levels may nest.
+    depth: usize,
+    /// How many `Some`s stand around the value that comes next.
+    somes: u8,
+}
+
+impl<'a> Encoder<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>, form: Form) -> Self {
+        Self { out, form, depth: DEPTH_MAX, somes: 0 }
+    }
+
+    /// Begins anything but nil and what is transparent.
+    #[inline]
+    fn begin(&mut self) -> &mut Vec<u8> {
+        self.somes = 0;
+        self.out
+    }
+
+    #[inline]
+    fn atom(&mut self) -> rmp_serde::Serializer<&mut Vec<u8>> {
+        rmp_serde::Serializer::new(self.begin())
+    }
+
+    #[inline]
+    fn enter(&mut self) -> Result<(), EncodeError> {
+        self.depth = self.depth.checked_sub(1).ok_or(EncodeError::Depth)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn leave(&mut self) {
+        self.depth += 1;
+    }
+
+    /// Begins an array or a map and goes one level deeper.
+    fn open(&mut self, kind: Kind, count: usize) -> Result<(), EncodeError> {
+        self.enter()?;
+        head::write(self.begin(), kind, count);
+        Ok(())
+    }
+
+    /// Begins a variant that has a value: a map of one pair.
+    fn variant(&mut self, name: &str) -> Result<(), EncodeError> {
+        self.open(Kind::Map, 1)?;
+        serde::Serializer::serialize_str(self, name)
+    }
+
+    fn nil(&mut self) {
+        match std::mem::take(&mut self.somes) {
+            0 => self.out.push(0xc0),
+            somes => self.out.extend_from_slice(&[0xd4, SOME_NIL, somes]),
+        }
+    }
+}
+
+macro_rules! atoms {
+    ($($method:ident($value:ty))*) => { $(
+        #[inline]
+        fn $method(self, value: $value) -> Result<(), EncodeError> {
+            Ok(serde::Serializer::$method(&mut self.atom(), value)?)
+        }
+    )* };
+}
+
+impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
+    type Ok = ();
+    type Error = EncodeError;
+    type SerializeSeq = List<'e, 'a>;
+    type SerializeTuple = Items<'e, 'a>;
+    type SerializeTupleStruct = Items<'e, 'a>;
+    type SerializeTupleVariant = Items<'e, 'a>;
+    type SerializeMap = Pairs<'e, 'a>;
+    type SerializeStruct = Fields<'e, 'a>;
+    type SerializeStructVariant = Fields<'e, 'a>;
+
+    atoms! {
+        serialize_bool(bool)
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
+        serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8])
+    }
+
+    fn serialize_none(self) -> Result<(), EncodeError> {
+        self.nil();
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
+        self.enter()?;
+        self.somes = self.somes.saturating_add(1);
+        value.serialize(&mut *self)?;
+        self.leave();
+        Ok(())
+    }
+
+    fn serialize_unit(self) -> Result<(), EncodeError> {
+        self.nil();
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), EncodeError> {
+        self.nil();
+        Ok(())
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), EncodeError> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), EncodeError> {
+        self.enter()?;
+        value.serialize(&mut *self)?;
+        self.leave();
+        Ok(())
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        self.variant(variant)?;
+        value.serialize(&mut *self)?;
+        self.leave();
+        Ok(())
+    }
+
+    fn serialize_seq(self, count: Option<usize>) -> Result<List<'e, 'a>, EncodeError> {
+        self.enter()?;
+        self.begin();
+        Ok(List::new(self, count))
+    }
+
+    fn serialize_tuple(self, count: usize) -> Result<Items<'e, 'a>, EncodeError> {
+        Items::new(self, count, 1)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, count: usize) -> Result<Items<'e, 'a>, EncodeError> {
+        Items::new(self, count, 1)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        count: usize,
+    ) -> Result<Items<'e, 'a>, EncodeError> {
+        self.variant(variant)?;
+        Items::new(self, count, 2)
+    }
+
+    fn serialize_map(self, count: Option<usize>) -> Result<Pairs<'e, 'a>, EncodeError> {
+        Pairs::new(self, count.unwrap_or(0))
+    }
+
+    fn serialize_struct(self, _: &'static str, count: usize) -> Result<Fields<'e, 'a>, EncodeError> {
+        Fields::new(self, count, 1)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        count: usize,
+    ) -> Result<Fields<'e, 'a>, EncodeError> {
+        self.variant(variant)?;
+        Fields::new(self, count, 2)
+    }
+
+    /// What serde keeps in a buffer (untagged and tagged enums, flattened structs) it reads as a format for people; so values
+    /// with two forms must be written in that one, or they could not be read from there.
+    fn is_human_readable(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,88 @@
+//! Values that are read without a body of their own: the bytes of a packed list, and a nil below `Some`s.
+
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use crate::wire::codec::DecodeError;
+
+/// The elements of a packed list.
+pub(super) struct Packed<'a> {
+    pub(super) bytes: std::slice::Iter<'a, u8>,
+}
+
+impl<'a> SeqAccess<'a> for Packed<'a> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeError> {
+        self.bytes.next().map(|byte| seed.deserialize(Byte(*byte))).transpose()
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.bytes.len())
+    }
+}
+
+/// One of them, as a number.
+#[derive(Clone, Copy)]
+struct Byte(u8);
+
+impl<'de> Deserializer<'de> for Byte {
+    type Error = DecodeError;
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_u8(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
+
+    fn is_human_readable(&self) -> bool {
+        true
+    }
+}
+
+/// A nil with so many `Some`s around it.
+pub(super) struct SomeNil(pub(super) u8);
+
+impl<'de> Deserializer<'de> for SomeNil {
+    type Error = DecodeError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.0.checked_sub(1) {
+            Some(left) => visitor.visit_some(Self(left)),
+            None => visitor.visit_unit(),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.0.checked_sub(1) {
+            Some(left) => visitor.visit_some(Self(left)),
+            None => visitor.visit_none(),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
+
+    fn is_human_readable(&self) -> bool {
+        true
+    }
+}
