@@ -33,9 +33,10 @@ pub const METADATA_BYTES_MAX: usize = 4096;
 /// The deepest nesting of a value: arrays, maps and variants, and options and newtypes, which take no byte on the wire. Stops a
 /// recursive type from overflowing the stack of whoever reads it. The writer counts alike and refuses first.
 pub const DEPTH_MAX: usize = 128;
-/// The most references in one frame.
+/// The most references beside a body in one frame; of a value with more they travel at the front of the body. Every node must accept
+/// so many in a body.
 pub const REFERENCES_PER_FRAME_MAX: usize = 1024;
-/// The most bytes that the references of one frame may take: they are not cut into chunks as bodies are.
+/// The most bytes that the references beside a body may take: they are not cut into chunks as bodies are.
 pub const REFERENCES_BYTES_MAX: usize = 256 * 1024;
 /// The frame that every node must accept: one with the most references, the most metadata and a chunk of body.
 pub const FRAME_BYTES_LEAST: usize = 512 * 1024;
@@ -196,6 +197,9 @@ pub struct Limits {
     /// The bytes of finished replies that wait for a peer to read them, default 64 MiB, and the most that are under way,
     /// whatever credit it gives; a reply beyond both is replaced by an error. One may always wait.
     pub replies_waiting_bytes_max: usize,
+    /// The references that the arguments of one call, or one result, may have, default 65,536. Never below
+    /// [`REFERENCES_PER_FRAME_MAX`].
+    pub references_per_body_max: usize,
     /// The objects that one peer may hold, default 65,536.
     pub references_per_session_max: usize,
     /// The bytes that wait for a peer to read them while it goes on sending control frames and calls, default 128 MiB. Bounds
@@ -236,6 +240,7 @@ impl Default for Limits {
             calls_in_flight_max: 1024,
             calls_waiting_max: 65_536,
             replies_waiting_bytes_max: 64 << 20,
+            references_per_body_max: 65_536,
             references_per_session_max: 65_536,
             unread_bytes_max: 128 << 20,
             connections_max: 10_000,

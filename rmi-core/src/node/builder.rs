@@ -204,6 +204,7 @@ fn check(limits: &Limits) -> Result<(), NodeError> {
     let pairs = [
         ("frame_bytes_max", limits.frame_bytes_max, limits::FRAME_BYTES_LEAST),
         ("window_bytes", limits.window_bytes, 2 * limits.body_bytes_max),
+        ("references_per_body_max", limits.references_per_body_max, limits::REFERENCES_PER_FRAME_MAX),
         ("calls_in_flight_max", limits.calls_in_flight_max, 1),
     ];
     if limits.lease < limits::LEASE_LEAST {

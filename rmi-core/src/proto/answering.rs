@@ -9,8 +9,9 @@ use crate::id::{MethodId, ObjectId};
 use crate::metadata::Metadata;
 use crate::proto::after::Cargo;
 use crate::proto::asked::append;
+use crate::wire::FrameError;
 use crate::wire::frame::{CallFrame, CallId, ReplyFrame};
-use crate::wire::reference::{WireReference, encoded_bytes};
+use crate::wire::reference::{WireReference, encoded_bytes, split_off};
 
 /// A call that has arrived whole.
 #[derive(Debug)]
@@ -34,10 +35,14 @@ pub(crate) struct IncomingCall {
 }
 
 impl IncomingCall {
-    pub(super) fn new(frame: CallFrame, body: Bytes) -> Self {
-        let CallFrame { id, oneway, hops, object, method, timeout_ms, promise, metadata, references, .. } = frame;
+    /// The call of this frame with its body, which may begin with so many references.
+    pub(super) fn new(frame: CallFrame, mut body: Bytes, references_max: usize) -> Result<Self, FrameError> {
+        let CallFrame { id, oneway, hops, object, method, timeout_ms, promise, metadata, mut references, .. } = frame;
+        if frame.embedded {
+            references = split_off(&mut body, references_max)?;
+        }
         let timeout = Duration::from_millis(timeout_ms.into());
-        Self {
+        Ok(Self {
             id,
             object,
             method,
@@ -50,7 +55,7 @@ impl IncomingCall {
             body,
             promise,
             dependent: false,
-        }
+        })
     }
 }
 
@@ -125,8 +130,13 @@ impl Answering {
         Ok(())
     }
 
-    /// A piece of a body. `Ok(Some(_))` when the call is whole and runs.
-    pub(super) fn piece(&mut self, id: CallId, bytes: &Bytes, last: bool) -> Result<Option<IncomingCall>, PlaceError> {
+    /// A piece of a body. `Ok(Some(_))`, the call and its body, when the call is whole and runs.
+    pub(super) fn piece(
+        &mut self,
+        id: CallId,
+        bytes: &Bytes,
+        last: bool,
+    ) -> Result<Option<(CallFrame, Bytes)>, PlaceError> {
         let Some(place) = self.places.get_mut(id.slot as usize) else { return Err(PlaceError::BadPiece) };
         let Place::Assembling { call, body, total } = place else { return Err(PlaceError::BadPiece) };
         if call.id != id {
@@ -141,7 +151,7 @@ impl Answering {
         self.running_bytes += held;
         self.running += 1;
         match std::mem::replace(place, running) {
-            Place::Assembling { call, body, .. } => Ok(Some(IncomingCall::new(*call, body.freeze()))),
+            Place::Assembling { call, body, .. } => Ok(Some((*call, body.freeze()))),
             _ => Err(PlaceError::BadPiece),
         }
     }

@@ -277,13 +277,15 @@ impl Session {
         events: &mut Vec<Event>,
     ) -> Result<(Lane, CallId, usize), Violation> {
         match head {
-            Frame::Reply(reply @ ReplyFrame { body: Body::Follows(bytes), .. }) if reply.references.is_empty() => {
+            Frame::Reply(reply @ ReplyFrame { body: Body::Follows(bytes), .. })
+                if reply.references.is_empty() && !reply.embedded =>
+            {
                 let id = reply.id;
                 self.handle_reply(reply, now)?;
                 Ok((Lane::Replies, id, bytes as usize))
             }
             Frame::Call(call @ CallFrame { body: Body::Follows(bytes), promise: None, .. })
-                if call.references.is_empty() =>
+                if call.references.is_empty() && !call.embedded =>
             {
                 let id = call.id;
                 self.handle_call(call, events)?;

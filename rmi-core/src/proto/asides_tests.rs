@@ -261,8 +261,14 @@ fn a_stream_that_nobody_should_send_closes_the_connection() {
         let reference = crate::wire::reference::WireReference::Promised(crate::ObjectId::from_bytes([3; 16]));
         let references = vec![reference; references];
         let mut out = bytes::BytesMut::new();
-        Frame::Reply(ReplyFrame { id, status: ReplyStatus::Ok, references, body: Body::Follows(bytes) })
-            .encode(&mut out);
+        Frame::Reply(ReplyFrame {
+            id,
+            status: ReplyStatus::Ok,
+            references,
+            embedded: false,
+            body: Body::Follows(bytes),
+        })
+        .encode(&mut out);
         out.to_vec()
     };
     let id = |pair: &mut Pair| {

@@ -11,8 +11,8 @@ use crate::id::{MethodId, NodeId, ObjectId};
 use crate::metadata::Metadata;
 use crate::proto::after::{After, Cargo};
 use crate::proto::promises::Made;
-use crate::wire::frame::{CallId, ReplyStatus};
-use crate::wire::reference::WireReference;
+use crate::wire::frame::{CallId, ReplyFrame, ReplyStatus};
+use crate::wire::reference::{self, WireReference};
 
 /// A call as the session needs it.
 #[derive(Debug)]
@@ -34,6 +34,15 @@ pub(crate) struct OutgoingCall {
     pub(crate) order: u64,
     /// The id under which later calls name the reference that this one returns.
     pub(crate) promise: Option<ObjectId>,
+}
+
+impl OutgoingCall {
+    /// Puts the references in front of the arguments when a frame has no room for them.
+    pub(super) fn embed(&mut self) {
+        if !reference::fit_a_frame(&self.references) {
+            self.body = reference::embed(&self.references, &self.body);
+        }
+    }
 }
 
 /// A reply as it came off the wire. A fault is still encoded.
@@ -93,8 +102,8 @@ struct Place {
 
 /// A reply whose body is arriving in pieces.
 struct Assembly {
-    status: ReplyStatus,
-    references: Vec<WireReference>,
+    /// The reply, but for its body.
+    head: ReplyFrame,
     body: BytesMut,
     total: usize,
 }
@@ -141,6 +150,11 @@ impl Asked {
 
     pub(super) fn entry(&mut self, key: CallKey) -> Option<&mut Entry> {
         self.entries.get_mut(key.index).filter(|entry| entry.generation == key.generation)
+    }
+
+    /// Where the call stands.
+    pub(super) fn state(&self, key: CallKey) -> Option<&EntryState> {
+        self.entries.get(key.index).filter(|entry| entry.generation == key.generation).map(|entry| &entry.state)
     }
 
     /// Whether a call that waits must wait for a promise.
@@ -264,29 +278,29 @@ impl Asked {
     }
 
     /// A reply begins whose body of `total` bytes follows.
-    pub(super) fn begin_reply(
-        &mut self,
-        id: CallId,
-        status: ReplyStatus,
-        references: Vec<WireReference>,
-        total: usize,
-    ) {
-        if let Some(place) = self.place(id) {
+    pub(super) fn begin_reply(&mut self, head: ReplyFrame, total: usize) {
+        if let Some(place) = self.place(head.id) {
             // Room grows with what arrives: an announcement alone takes no memory.
-            place.reply = Some(Assembly { status, references, body: BytesMut::new(), total });
+            place.reply = Some(Assembly { head, body: BytesMut::new(), total });
         }
     }
 
-    /// A piece of a reply. `Ok(Some(_))` when it is complete; `Err` when it is not the piece that must come.
-    pub(super) fn continue_reply(&mut self, id: CallId, bytes: &Bytes, last: bool) -> Result<Option<RawReply>, ()> {
+    /// A piece of a reply. `Ok(Some(_))`, the reply and its body, when it is complete; `Err` when it is not the piece that must
+    /// come.
+    pub(super) fn continue_reply(
+        &mut self,
+        id: CallId,
+        bytes: &Bytes,
+        last: bool,
+    ) -> Result<Option<(ReplyFrame, Bytes)>, ()> {
         let place = self.place(id).ok_or(())?;
         let reply = place.reply.as_mut().ok_or(())?;
         append(&mut reply.body, bytes, last, reply.total)?;
         if !last {
             return Ok(None);
         }
-        let Some(Assembly { status, references, body, .. }) = place.reply.take() else { return Err(()) };
-        Ok(Some(RawReply { status, references, cargo: None, body: body.freeze() }))
+        let Some(Assembly { head, body, .. }) = place.reply.take() else { return Err(()) };
+        Ok(Some((head, body.freeze())))
     }
 
     /// How many calls have no reply yet.

@@ -6,7 +6,7 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::proto::asked::{EntryState, Sent};
 use crate::proto::outbox::Outbox;
 use crate::proto::session::{Closed, Phase, Session};
-use crate::wire::frame::{Frame, cut};
+use crate::wire::frame::{CallId, Frame, cut};
 
 /// The longest text of a goodbye that is sent.
 const GOODBYE_TEXT_MAX: usize = 1024;
@@ -90,6 +90,7 @@ impl Session {
         self.fail_calls(&closed.error, out, accepted);
         let unsent = self.answering.waiting.drain(..).filter_map(|(_, cargo)| cargo);
         self.after.cargo.extend(unsent);
+        self.after.cargo.extend(self.cutting.drain(..).filter_map(|cut| cut.cargo));
         self.asides.drop_all();
         self.phase = Phase::Closed(closed);
         self.signal();
@@ -131,7 +132,7 @@ impl Session {
                 && let EntryState::Sent(sent) = entry.state
                 && !self.forget_aside(sent.id)
             {
-                self.outbox.drop_large(sent.id);
+                self.drop_large(sent.id);
                 self.asked.free_place(sent.id);
             }
             self.asked.finish(key, Err(draining.clone()), &mut self.after);
@@ -146,11 +147,16 @@ impl Session {
         if self.cancel_aside(sent.id) {
             return;
         }
-        if self.outbox.drop_large(sent.id) {
-            self.cutting.retain(|cut| cut.id != sent.id);
-        }
+        self.drop_large(sent.id);
         if !matches!(self.phase, Phase::Closed(_)) {
             self.push(&Frame::Cancel(sent.id));
+        }
+    }
+
+    /// Forgets the rest of a body. The peer has not heard of what it carries.
+    fn drop_large(&mut self, id: CallId) {
+        if self.outbox.drop_large(id) {
+            self.after.cargo.extend(self.cutting.extract_if(.., |cut| cut.id == id).filter_map(|cut| cut.cargo));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::proto::promises::{PromiseError, promised};
 use crate::proto::session::{Closed, Event, Phase, Session};
 use crate::wire::frame::{self, Body, CallFrame, CallId, Frame, Lane, ReplyFrame, ReplyStatus};
 use crate::wire::hello::Hello;
-use crate::wire::reference::encoded_bytes;
+use crate::wire::reference::{encoded_bytes, split_off};
 use crate::wire::{FrameError, fault};
 
 /// Which rule the peer broke.
@@ -199,7 +199,7 @@ impl Session {
             Body::Whole(body) => {
                 self.charge(Lane::Calls, body.len())?;
                 self.answering.run(call.id, body.len() + encoded_bytes(&call.references))?;
-                self.accept(IncomingCall::new(call, body), events)?;
+                self.accept(call, body, events)?;
             }
             Body::Follows(total) => {
                 let total = self.announced(Lane::Calls, total)?;
@@ -216,16 +216,17 @@ impl Session {
         last: bool,
         events: &mut Vec<Event>,
     ) -> Result<(), Violation> {
-        if let Some(call) = self.answering.piece(id, bytes, last)? {
-            self.accept(call, events)?;
+        if let Some((call, body)) = self.answering.piece(id, bytes, last)? {
+            self.accept(call, body, events)?;
         }
         Ok(())
     }
 
     /// Hands a whole call over. From here on it gets exactly one reply, unless we said that we go away: the peer knows
     /// the number of the last call that counts.
-    fn accept(&mut self, call: IncomingCall, events: &mut Vec<Event>) -> Result<(), Violation> {
-        self.hand_over(Lane::Calls, call.body.len());
+    fn accept(&mut self, call: CallFrame, body: Bytes, events: &mut Vec<Event>) -> Result<(), Violation> {
+        self.hand_over(Lane::Calls, body.len());
+        let call = IncomingCall::new(call, body, self.settings.limits.references_per_body_max)?;
         if self.going_away {
             self.release_unread(&call.references);
             self.answering.finish(call.id);
@@ -243,13 +244,13 @@ impl Session {
         last: bool,
         events: &mut Vec<Event>,
     ) -> Result<(), Violation> {
-        let Some(call) = self.answering.piece(id, bytes, last)? else { return Ok(()) };
-        self.hand_over(Lane::Calls, call.body.len());
+        let Some((call, body)) = self.answering.piece(id, bytes, last)? else { return Ok(()) };
+        self.hand_over(Lane::Calls, body.len());
         if self.going_away {
             self.reply(id, Err(RemoteError::new(ErrorKind::Draining, Executed::No, "the node is shutting down")));
             return Ok(());
         }
-        self.take_in(call, events)
+        self.take_in(IncomingCall::new(call, body, 0)?, events)
     }
 
     fn take_in(&mut self, mut call: IncomingCall, events: &mut Vec<Event>) -> Result<(), Violation> {
@@ -271,25 +272,21 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn handle_reply(&mut self, reply: ReplyFrame, now: Instant) -> Result<(), Violation> {
+    pub(super) fn handle_reply(&mut self, mut reply: ReplyFrame, now: Instant) -> Result<(), Violation> {
         if !self.asked.awaits_reply(reply.id) {
             return Err(Violation::UnknownReply);
         }
-        let ReplyFrame { id, status, references, body } = reply;
-        if promised(&references).next().is_some() {
-            return Err(PromiseError::InReply.into());
-        }
-        match body {
+        match std::mem::replace(&mut reply.body, Body::Follows(0)) {
             Body::Whole(body) => {
                 self.charge(Lane::Replies, body.len())?;
-                self.deliver(id, RawReply { status, references, cargo: None, body }, now);
+                self.deliver(reply, body, now)
             }
             Body::Follows(total) => {
                 let total = self.announced(Lane::Replies, total)?;
-                self.asked.begin_reply(id, status, references, total);
+                self.asked.begin_reply(reply, total);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     pub(super) fn handle_reply_piece(
@@ -300,14 +297,22 @@ impl Session {
         now: Instant,
     ) -> Result<(), Violation> {
         let whole = self.asked.continue_reply(id, bytes, last).map_err(|()| Violation::BadPiece)?;
-        if let Some(reply) = whole {
-            self.deliver(id, reply, now);
+        match whole {
+            Some((reply, body)) => self.deliver(reply, body, now),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    fn deliver(&mut self, id: CallId, reply: RawReply, now: Instant) {
-        self.hand_over(Lane::Replies, reply.body.len());
+    fn deliver(&mut self, reply: ReplyFrame, mut body: Bytes, now: Instant) -> Result<(), Violation> {
+        self.hand_over(Lane::Replies, body.len());
+        let ReplyFrame { id, status, mut references, embedded, .. } = reply;
+        if embedded {
+            references = split_off(&mut body, self.settings.limits.references_per_body_max)?;
+        }
+        if promised(&references).next().is_some() {
+            return Err(PromiseError::InReply.into());
+        }
+        let reply = RawReply { status, references, cargo: None, body };
         if let Some(caller) = self.asked.free_place(id) {
             let outcome = match reply.status {
                 ReplyStatus::Fault => {
@@ -323,6 +328,7 @@ impl Session {
         if self.asked.waiting_live > 0 {
             self.pump_calls(now);
         }
+        Ok(())
     }
 
     /// The caller of one of our calls is gone. A body that is still arriving is forgotten; it is answered all the same,

@@ -35,6 +35,7 @@ mod outbox;
 mod promises;
 mod replies;
 mod session;
+mod size;
 mod unreliable;
 mod window;
 

@@ -135,6 +135,7 @@ fn the_promises_of_a_peer_are_bounded_and_have_ids_of_their_own() {
             promise: Some(ObjectId::from_bytes(promise)),
             metadata: outgoing.metadata,
             references: Vec::new(),
+            embedded: false,
             body: Body::Whole(Bytes::new()),
         })
     };
@@ -162,7 +163,7 @@ fn a_promise_in_a_reply_breaks_the_protocol() {
     let id = pair.a.calls()[0].id;
     let reference = WireReference::Promised(ObjectId::random());
     let (status, body) = (ReplyStatus::Ok, Body::Whole(Bytes::new()));
-    let text = pair.forge(&Frame::Reply(ReplyFrame { id, status, references: vec![reference], body }));
+    let text = pair.forge(&Frame::Reply(ReplyFrame { id, status, references: vec![reference], embedded: false, body }));
     assert!(text.unwrap().ends_with("a promise in a reply"));
 }
 

@@ -6,12 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::ObjectId;
 use crate::limits::PROMISES_PER_SESSION_MAX;
 use crate::proto::after::Cargo;
 use crate::proto::asked::{CallKey, EntryState, OutgoingCall};
-use crate::proto::session::{Phase, Session, check_references};
+use crate::proto::session::{Phase, Session};
 use crate::wire::frame::{CallId, Frame};
 use crate::wire::reference::WireReference;
 
@@ -142,18 +141,8 @@ impl Session {
         if let Some(entry) = self.asked.entry(key)
             && let EntryState::Waiting(call) = &mut entry.state
         {
-            match check_references(&references) {
-                Ok(()) => {
-                    call.references = references;
-                    call.cargo = cargo;
-                }
-                Err(text) => {
-                    let error = RemoteError::new(ErrorKind::TooLarge, Executed::No, text);
-                    self.asked.waiting_live -= 1;
-                    self.after.cargo.extend(cargo);
-                    self.asked.finish(key, Err(error), &mut self.after);
-                }
-            }
+            (call.references, call.cargo) = (references, cargo);
+            call.embed();
         } else {
             self.after.cargo.extend(cargo);
         }
@@ -179,12 +168,14 @@ pub(super) struct Cut {
     pub(super) promise: Option<ObjectId>,
     /// The promises it names.
     names: Vec<ObjectId>,
+    /// What it carries in its body, until that is whole.
+    pub(super) cargo: Option<Box<dyn Cargo>>,
 }
 
 impl Cut {
     pub(super) fn new(id: CallId, call: &OutgoingCall) -> Self {
         let names = std::iter::once(call.object).chain(promised(&call.references)).collect();
-        Self { id, order: call.order, promise: call.promise, names }
+        Self { id, order: call.order, promise: call.promise, names, cargo: None }
     }
 }
 

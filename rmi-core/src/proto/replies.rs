@@ -4,9 +4,9 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::limits::{self, Limits};
 use crate::proto::after::Cargo;
 use crate::proto::asked::{RawOutcome, RawReply};
-use crate::proto::session::{Phase, Session, check_references};
-use crate::wire::fault;
+use crate::proto::session::{Phase, Session};
 use crate::wire::frame::{Body, CallId, Frame, Lane, ReplyFrame, ReplyStatus};
+use crate::wire::{fault, reference};
 
 /// More than a fault takes that stands in the place of a reply, sent or waiting.
 const FAULT_BYTES: usize = 512;
@@ -23,20 +23,19 @@ impl Session {
         }
         match outcome.and_then(|reply| self.check_reply(reply)) {
             Ok(RawReply { status, references, cargo, body }) => {
-                self.send_reply(ReplyFrame { id, status, references, body: Body::Whole(body) }, cargo);
+                let embedded = !reference::fit_a_frame(&references);
+                let references = if embedded { Vec::new() } else { references };
+                self.send_reply(ReplyFrame { id, status, references, embedded, body: Body::Whole(body) }, cargo);
             }
             Err(error) => self.send_reply(fault_frame(id, &error), None),
         }
     }
 
-    fn check_reply(&mut self, reply: RawReply) -> RawOutcome {
-        let limit = self.body_limit();
-        let (bytes, references) = (reply.body.len(), check_references(&reply.references));
-        let too_large = match references {
-            Err(text) => text,
-            Ok(()) if bytes > limit => format!("reply of {bytes} bytes exceeds the limit of {limit}"),
-            Ok(()) => return Ok(reply),
-        };
+    fn check_reply(&mut self, mut reply: RawReply) -> RawOutcome {
+        if !reference::fit_a_frame(&reply.references) {
+            reply.body = reference::embed(&reply.references, &reply.body);
+        }
+        let Err(too_large) = self.check_size("results", &reply.references, &reply.body) else { return Ok(reply) };
         self.after.cargo.extend(reply.cargo);
         Err(RemoteError::new(ErrorKind::TooLarge, Executed::Yes, too_large))
     }
@@ -93,7 +92,7 @@ impl Session {
         match reply.body {
             Body::Whole(body) if bytes > limits::CHUNK_BYTES => {
                 let follows = Body::Follows(u32::try_from(bytes).unwrap_or(u32::MAX));
-                let (id, plain) = (reply.id, reply.references.is_empty());
+                let (id, plain) = (reply.id, reply.references.is_empty() && !reply.embedded);
                 let head = Frame::Reply(ReplyFrame { body: follows, ..reply });
                 if plain && self.asides.taken {
                     self.asides.push(None, &head, body);
@@ -124,7 +123,8 @@ impl Session {
 }
 
 fn fault_frame(id: CallId, error: &RemoteError) -> ReplyFrame {
-    ReplyFrame { id, status: ReplyStatus::Fault, references: Vec::new(), body: Body::Whole(fault::encode(error)) }
+    let body = Body::Whole(fault::encode(error));
+    ReplyFrame { id, status: ReplyStatus::Fault, references: Vec::new(), embedded: false, body }
 }
 
 /// After how many bytes of replies under way further ones wait. What waits, the body that comes last and a fault at each place

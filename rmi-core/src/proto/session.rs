@@ -25,7 +25,7 @@ use crate::proto::window::{Lanes, ReceiveWindow, SendWindow};
 use crate::wire::frame::{self, Body, CallFrame, CallId, Frame, Lane, ReplyStatus};
 use crate::wire::hello::{self, Accepts, Hello, VERSIONS};
 use crate::wire::holding::{Claim, Claimed, Released};
-use crate::wire::reference::{self, WireReference};
+use crate::wire::reference;
 
 /// What a session knows from its node.
 #[derive(Clone)]
@@ -127,7 +127,7 @@ impl Session {
         let window = || ReceiveWindow::new(limits.window_bytes);
         Self {
             phase: Phase::Opening { until: now + limits.dial_timeout + limits.handshake_timeout },
-            peer: Accepts { frame_bytes: 0, body_bytes: 0, window_bytes: 0, calls: 0 },
+            peer: Accepts { frame_bytes: 0, body_bytes: 0, window_bytes: 0, calls: 0, references: 0 },
             outbox: Outbox::default(),
             asked: Asked::default(),
             answering: Answering::new(limits.calls_in_flight_max),
@@ -167,6 +167,7 @@ impl Session {
                 body_bytes: size(limits.body_bytes_max),
                 window_bytes: limits.window_bytes as u64,
                 calls: size(limits.calls_in_flight_max),
+                references: size(limits.references_per_body_max),
             },
             lease: self.holding.offer(),
         };
@@ -177,8 +178,9 @@ impl Session {
     }
 
     /// Makes a call. It goes out at once, or waits for a place, for credit or for the connection.
-    pub(crate) fn call(&mut self, call: OutgoingCall, now: Instant) -> Result<CallKey, RemoteError> {
+    pub(crate) fn call(&mut self, mut call: OutgoingCall, now: Instant) -> Result<CallKey, RemoteError> {
         self.clock = now;
+        call.embed();
         if let Err(error) = self.check_call(&call, now) {
             self.after.cargo.extend(call.cargo);
             return Err(error);
@@ -230,25 +232,7 @@ impl Session {
         if self.asked.waiting_live >= waiting_max {
             return refuse(ErrorKind::Overloaded, format!("{waiting_max} calls to the node are waiting already"));
         }
-        check_references(&call.references).or_else(|text| refuse(ErrorKind::TooLarge, text))?;
-        let limit = self.body_limit();
-        if call.body.len() > limit {
-            return refuse(
-                ErrorKind::TooLarge,
-                format!("body of {} bytes exceeds the limit of {limit}", call.body.len()),
-            );
-        }
-        Ok(())
-    }
-
-    /// The largest body that both sides agree on; our own word as long as the peer's is not known.
-    pub(super) fn body_limit(&self) -> usize {
-        let own = self.settings.limits.body_bytes_max;
-        let window = usize::try_from(self.peer.window_bytes).unwrap_or(usize::MAX);
-        match self.phase {
-            Phase::Open => own.min(self.peer.body_bytes as usize).min(window / 2),
-            _ => own,
-        }
+        self.check_size("arguments", &call.references, &call.body).or_else(|text| refuse(ErrorKind::TooLarge, text))
     }
 
     fn may_send(&mut self, call: &OutgoingCall) -> bool {
@@ -268,14 +252,14 @@ impl Session {
             return;
         };
         self.asked.set_caller(id, (!call.oneway).then_some(key));
-        let large = call.body.len() > limits::CHUNK_BYTES;
+        let (large, embedded) = (call.body.len() > limits::CHUNK_BYTES, !reference::fit_a_frame(&call.references));
         let body = if large {
             Body::Follows(u32::try_from(call.body.len()).unwrap_or(u32::MAX))
         } else {
             Body::Whole(call.body.clone())
         };
         self.asked.promises.hold(call.order, call.object, &call.references);
-        let cut = large.then(|| Cut::new(id, &call));
+        let mut cut = large.then(|| Cut::new(id, &call));
         let aside = large && self.goes_aside(&call);
         let promise = call.promise;
         let left = call.deadline.saturating_duration_since(now).as_millis();
@@ -288,11 +272,16 @@ impl Session {
             timeout_ms: u32::try_from(left).unwrap_or(u32::MAX).max(1),
             promise,
             metadata: call.metadata,
-            references: call.references,
+            references: if embedded { Vec::new() } else { call.references },
+            embedded,
             body,
         });
         let mut sent = Sent { id, complete: None };
-        self.shipped(call.cargo);
+        match &mut cut {
+            // The peer knows of them when the body is whole.
+            Some(cut) if embedded => cut.cargo = call.cargo,
+            _ => self.shipped(call.cargo),
+        }
         if aside {
             self.cutting.extend(cut);
             self.asides.push(Some(id), &frame, call.body);
@@ -350,15 +339,10 @@ impl Session {
 
     /// What could not be known before the hello.
     fn check_waiting(&mut self, key: CallKey) -> Result<(), RemoteError> {
-        let (limit, node) = (self.body_limit(), self.node);
-        let Some(EntryState::Waiting(call)) = self.asked.entry(key).map(|entry| &entry.state) else { return Ok(()) };
-        check_node(call, node)?;
-        let bytes = call.body.len();
-        if bytes > limit {
-            let text = format!("body of {bytes} bytes exceeds the peer's limit of {limit}");
-            return Err(RemoteError::new(ErrorKind::TooLarge, Executed::No, text));
-        }
-        Ok(())
+        let Some(EntryState::Waiting(call)) = self.asked.state(key) else { return Ok(()) };
+        check_node(call, self.node)?;
+        let checked = self.check_size("arguments", &call.references, &call.body);
+        checked.map_err(|text| RemoteError::new(ErrorKind::TooLarge, Executed::No, text))
     }
 
     fn send_waiting(&mut self, key: CallKey, now: Instant) {
@@ -406,7 +390,7 @@ impl Session {
     /// Moves what may go out now to `batch`.
     pub(crate) fn poll_transmit(&mut self, batch: &mut VecDeque<Bytes>, now: Instant) {
         let (asked, cutting) = (&mut self.asked, &mut self.cutting);
-        let mut unblocked = false;
+        let (mut unblocked, mut cargo) = (false, Vec::new());
         self.outbox.fill(|Finished { lane, id, end }| {
             if lane == Lane::Calls {
                 asked.sent += 1;
@@ -416,10 +400,12 @@ impl Session {
                 }
                 for cut in cutting.extract_if(.., |cut| cut.id == id) {
                     cut.promise.into_iter().for_each(|promise| asked.promises.sent(promise));
+                    cargo.extend(cut.cargo);
                 }
                 unblocked = true;
             }
         });
+        cargo.into_iter().for_each(|cargo| self.shipped(Some(cargo)));
         let changed = std::mem::take(&mut self.asked.promises.changed);
         if (unblocked || changed) && self.asked.waiting_live > 0 {
             self.pump_calls(now);
@@ -554,6 +540,11 @@ impl Session {
             let text = format!("the peer accepts frames of {frame} bytes; every node must accept {least}");
             return Err(RemoteError::new(ErrorKind::Protocol, Executed::No, text));
         }
+        let (references, least) = (hello.accepts.references, limits::REFERENCES_PER_FRAME_MAX);
+        if (references as usize) < least {
+            let text = format!("the peer accepts {references} references in a body; every node must accept {least}");
+            return Err(RemoteError::new(ErrorKind::Protocol, Executed::No, text));
+        }
         let granted = self.holding.granted(hello.lease);
         granted.map_err(|text| RemoteError::new(ErrorKind::Protocol, Executed::No, text))?;
         self.peer = hello.accepts;
@@ -577,12 +568,6 @@ fn check_node(call: &OutgoingCall, found: Option<NodeId>) -> Result<(), RemoteEr
         }
         _ => Ok(()),
     }
-}
-
-/// References travel in one frame, which the peer must accept.
-pub(super) fn check_references(references: &[WireReference]) -> Result<(), String> {
-    let (bytes, limit) = (reference::encoded_bytes(references), limits::REFERENCES_BYTES_MAX);
-    if bytes > limit { Err(format!("references of {bytes} bytes exceed the limit of {limit}")) } else { Ok(()) }
 }
 
 pub(super) fn oneway_reply() -> RawReply {

@@ -93,6 +93,7 @@ impl Session {
             promise: None,
             metadata: call.metadata,
             references: Vec::new(),
+            embedded: false,
             body: Body::Whole(call.body),
         }));
         self.signal();
@@ -168,7 +169,7 @@ fn decode(datagram: Bytes) -> Result<CallFrame, Violation> {
     if !call.oneway {
         return Err(Violation::Datagram("wants a reply"));
     }
-    if !call.references.is_empty() || call.promise.is_some() {
+    if !call.references.is_empty() || call.embedded || call.promise.is_some() {
         return Err(Violation::Datagram("has references"));
     }
     if !matches!(call.body, Body::Whole(_)) {

@@ -59,6 +59,8 @@ pub(crate) struct CallFrame {
     pub(crate) promise: Option<ObjectId>,
     pub(crate) metadata: Metadata,
     pub(crate) references: Vec<WireReference>,
+    /// Whether the references stand at the front of the body instead.
+    pub(crate) embedded: bool,
     pub(crate) body: Body,
 }
 
@@ -67,6 +69,8 @@ pub(crate) struct ReplyFrame {
     pub(crate) id: CallId,
     pub(crate) status: ReplyStatus,
     pub(crate) references: Vec<WireReference>,
+    /// Whether the references stand at the front of the body instead.
+    pub(crate) embedded: bool,
     pub(crate) body: Body,
 }
 
@@ -132,6 +136,7 @@ const REFERENCES: u8 = 2;
 const METADATA: u8 = 4;
 const FOLLOWS: u8 = 8;
 const PROMISE: u8 = 16;
+const EMBEDDED: u8 = 32;
 const LAST: u8 = 16;
 
 /// The feature bit of a node that takes unreliable calls in datagrams.
@@ -279,6 +284,7 @@ fn encode_call(call: &CallFrame, out: &mut BytesMut) {
     flags |= if call.metadata.is_empty() { 0 } else { METADATA };
     flags |= if matches!(call.body, Body::Follows(_)) { FOLLOWS } else { 0 };
     flags |= if call.promise.is_some() { PROMISE } else { 0 };
+    flags |= if call.embedded { EMBEDDED } else { 0 };
     out.put_u8(flags);
     encode_id(call.id, out);
     out.put_u8(call.hops);
@@ -306,9 +312,20 @@ fn decode_call(mut input: Bytes) -> Result<Option<Frame>, FrameError> {
         let method = MethodId { interface, method: input.try_get_u32_le().ok()? };
         let timeout_ms = input.try_get_u32_le().ok()?;
         let promise = if flags & PROMISE == 0 { None } else { Some(ObjectId::from_bytes(take_16(input)?)) };
-        let (oneway, metadata, references) = (flags & ONEWAY != 0, Metadata::default(), Vec::new());
-        let body = Body::Follows(0);
-        Some((flags, CallFrame { id, oneway, hops, object, method, timeout_ms, promise, metadata, references, body }))
+        let call = CallFrame {
+            id,
+            oneway: flags & ONEWAY != 0,
+            hops,
+            object,
+            method,
+            timeout_ms,
+            promise,
+            metadata: Metadata::default(),
+            references: Vec::new(),
+            embedded: flags & EMBEDDED != 0,
+            body: Body::Follows(0),
+        };
+        Some((flags, call))
     };
     let Some((flags, mut call)) = fixed(&mut input) else { return Ok(None) };
     if flags & METADATA != 0 {
@@ -320,6 +337,7 @@ fn decode_call(mut input: Bytes) -> Result<Option<Frame>, FrameError> {
 
 fn encode_reply(reply: &ReplyFrame, out: &mut BytesMut) {
     let mut flags = if reply.references.is_empty() { 0 } else { REFERENCES };
+    flags |= if reply.embedded { EMBEDDED } else { 0 };
     flags |= if matches!(reply.body, Body::Follows(_)) { FOLLOWS } else { 0 };
     out.put_u8(flags);
     encode_id(reply.id, out);
@@ -341,7 +359,8 @@ fn decode_reply(mut input: Bytes) -> Result<Option<Frame>, FrameError> {
         other => return Err(FrameError::UnknownValue { what: "reply status", value: other.into() }),
     };
     let (references, body) = decode_tail(flags, input)?;
-    Ok(Some(Frame::Reply(ReplyFrame { id, status, references, body })))
+    let embedded = flags & EMBEDDED != 0;
+    Ok(Some(Frame::Reply(ReplyFrame { id, status, references, embedded, body })))
 }
 
 /// What calls and replies end with: references, if any, then the body or how long it is.
@@ -356,6 +375,12 @@ fn encode_tail(references: &[WireReference], body: &Body, out: &mut BytesMut) {
 }
 
 fn decode_tail(flags: u8, mut input: Bytes) -> Result<(Vec<WireReference>, Body), FrameError> {
+    if flags & REFERENCES != 0 && flags & EMBEDDED != 0 {
+        return Err(FrameError::Invalid {
+            what: "frame",
+            reason: "it has references beside its body and in it".into(),
+        });
+    }
     let references = if flags & REFERENCES == 0 { Vec::new() } else { reference::decode(&mut input)? };
     let body = match flags & FOLLOWS {
         0 => Body::Whole(input),

@@ -40,7 +40,7 @@ fn samples() -> Vec<Frame> {
     let sender = WireReference::Sender { object: ObjectId::random(), interfaces: ["a.B".into()].into() };
     let endpoints = vec!["tcp://127.0.0.1:1".parse().unwrap()];
     let other = WireReference::Other(ObjectRef::new(NodeId::random(), ObjectId::random(), vec![], endpoints.clone()));
-    let accepts = Accepts { frame_bytes: 1, body_bytes: 2, window_bytes: 3, calls: 4 };
+    let accepts = Accepts { frame_bytes: 1, body_bytes: 2, window_bytes: 3, calls: 4, references: 5 };
     let call = CallFrame {
         id: ID,
         oneway: true,
@@ -51,16 +51,19 @@ fn samples() -> Vec<Frame> {
         promise: Some(ObjectId::random()),
         metadata: [("k".to_owned(), "v".to_owned())].into_iter().collect(),
         references: vec![sender, other, WireReference::Promised(ObjectId::random())],
+        embedded: false,
         body: Body::Whole(Bytes::from_static(b"\x91\x01")),
     };
     let plain = CallFrame {
         promise: None,
         metadata: Metadata::default(),
         references: vec![],
+        embedded: true,
         body: Body::Follows(70_000),
         ..call.clone()
     };
-    let reply = ReplyFrame { id: ID, status: ReplyStatus::Error, references: vec![], body: Body::Whole(Bytes::new()) };
+    let body = Body::Whole(Bytes::new());
+    let reply = ReplyFrame { id: ID, status: ReplyStatus::Error, references: vec![], embedded: true, body };
     vec![
         Frame::Hello(Hello {
             versions: (1, 1),

@@ -39,6 +39,8 @@ pub(crate) struct Accepts {
     pub(crate) body_bytes: u32,
     pub(crate) window_bytes: u64,
     pub(crate) calls: u32,
+    /// The references of one body.
+    pub(crate) references: u32,
 }
 
 impl Hello {
@@ -52,6 +54,7 @@ impl Hello {
         out.put_u32_le(self.accepts.body_bytes);
         out.put_u64_le(self.accepts.window_bytes);
         out.put_u32_le(self.accepts.calls);
+        out.put_u32_le(self.accepts.references);
         out.put_slice(&self.lease.id.to_bytes());
         out.put_u32_le(self.lease.millis);
         put_texts(self.endpoints.iter().map(Endpoint::as_str), out);
@@ -80,6 +83,7 @@ impl Hello {
                 body_bytes: input.try_get_u32_le().ok()?,
                 window_bytes: input.try_get_u64_le().ok()?,
                 calls: input.try_get_u32_le().ok()?,
+                references: input.try_get_u32_le().ok()?,
             },
             lease: LeaseOffer { id: LeaseId::from_bytes(take_16(input)?), millis: input.try_get_u32_le().ok()? },
             endpoints: Vec::new(),

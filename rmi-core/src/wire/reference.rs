@@ -26,8 +26,40 @@ const SENDER: u8 = 0;
 const OTHER: u8 = 1;
 const PROMISED: u8 = 2;
 
+/// Writes the references of a frame.
 pub(super) fn encode(references: &[WireReference], out: &mut BytesMut) {
     out.put_u16_le(u16::try_from(references.len()).unwrap_or(u16::MAX));
+    encode_all(references, out);
+}
+
+/// Whether the references have room in one frame. Those that have not travel at the front of their body.
+pub(crate) fn fit_a_frame(references: &[WireReference]) -> bool {
+    references.len() <= limits::REFERENCES_PER_FRAME_MAX && encoded_bytes(references) <= limits::REFERENCES_BYTES_MAX
+}
+
+/// The references and the value behind them as one body.
+pub(crate) fn embed(references: &[WireReference], value: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(2 + encoded_bytes(references) + value.len());
+    out.put_u32_le(u32::try_from(references.len()).unwrap_or(u32::MAX));
+    encode_all(references, &mut out);
+    out.put_slice(value);
+    out.freeze()
+}
+
+/// Takes the references off the front of a body.
+pub(crate) fn split_off(body: &mut Bytes, limit: usize) -> Result<Vec<WireReference>, FrameError> {
+    let count = body.try_get_u32_le().map_err(|_| FrameError::Truncated("body that begins with references"))?;
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    within("references of a body", count, limit)?;
+    let mut references = Vec::with_capacity(count.min(body.len() / 17));
+    let mut last = Names::default();
+    for _ in 0..count {
+        references.push(decode_one(body, &mut last)?);
+    }
+    Ok(references)
+}
+
+fn encode_all(references: &[WireReference], out: &mut BytesMut) {
     for reference in references {
         match reference {
             WireReference::Sender { object, interfaces } => {

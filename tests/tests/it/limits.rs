@@ -96,6 +96,7 @@ const EXCEEDED: &[(&str, &str)] = &[
     ("calls_in_flight_max", "the_places_of_calls_are_bounded"),
     ("calls_waiting_max", "the_calls_that_wait_are_bounded"),
     ("replies_waiting_bytes_max", "the_replies_that_wait_are_bounded"),
+    ("references_per_body_max", "the_references_of_a_body_are_bounded"),
     ("references_per_session_max", "the_references_of_a_connection_are_bounded"),
     ("unread_bytes_max", "proto/tests: answers_that_nobody_reads_are_bounded"),
     ("connections_max", "conformance: the_connection_beyond_the_limit_is_refused_and_the_others_stay"),
@@ -263,9 +264,9 @@ async fn the_references_of_a_frame_are_bounded() {
     assert!(answer.contains("references in a frame: 1025 exceeds the limit of 1024"), "{answer}");
     let setting = setting(|_| {}, |_| {}).await;
     let many = |count: usize| (0..count).map(|_| AnyProxy::from(Proxy::<dyn Store>::new(Shelf::default()))).collect();
-    assert_eq!(setting.store.refer(many(1024)).await.unwrap(), 1024);
-    let error = setting.store.refer(many(1025)).await.unwrap_err();
-    assert_eq!((error.kind(), error.executed()), (ErrorKind::BadArgument, Executed::No));
+    for count in [1024, 1025, 5000] {
+        assert_eq!(setting.store.refer(many(count)).await.unwrap() as usize, count);
+    }
     let endpoint: Endpoint = format!("tcp://{}:1", "h".repeat(240)).parse().unwrap();
     let long = ObjectRef::new(NodeId::random(), ObjectId::random(), Vec::new(), vec![endpoint; 8]);
     let long = (0..200).map(|_| {
@@ -273,9 +274,17 @@ async fn the_references_of_a_frame_are_bounded() {
         reference.object = ObjectId::random();
         setting.caller.any_proxy(&reference)
     });
-    let error = setting.store.refer(long.collect()).await.unwrap_err();
+    assert_eq!(setting.store.refer(long.collect()).await.unwrap(), 200, "more bytes than a frame has room for");
+}
+
+#[tokio::test]
+async fn the_references_of_a_body_are_bounded() {
+    let setting = setting(|limits| limits.references_per_body_max = 1024, |_| {}).await;
+    let many = |count: usize| (0..count).map(|_| AnyProxy::from(Proxy::<dyn Store>::new(Shelf::default()))).collect();
+    let error = setting.store.refer(many(1025)).await.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::TooLarge, Executed::No));
-    assert!(error.message().ends_with("exceed the limit of 262144"), "{error}");
+    assert!(error.message().contains("arguments with 1025 references exceed the limit of 1024"), "{error}");
+    assert_eq!(setting.store.refer(many(1024)).await.unwrap(), 1024);
 }
 
 #[tokio::test]

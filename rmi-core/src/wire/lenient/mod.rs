@@ -242,15 +242,12 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         let mut peek = self.reader;
-        let with_value = match peek.head()? {
-            Head::Map(1) => {
-                self.reader = peek;
-                true
-            }
+        match peek.head()? {
+            Head::Map(1) => self.reader = peek,
             Head::Map(count) => return Err(DecodeError::malformed(format_args!("a variant with {count} values"))),
-            _ => false,
+            _ => return visitor.visit_enum(Variant { lenient: self, with_value: false }),
         };
-        self.nested(|this| visitor.visit_enum(Variant { lenient: this, with_value }))
+        self.nested(|this| visitor.visit_enum(Variant { lenient: this, with_value: true }))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
