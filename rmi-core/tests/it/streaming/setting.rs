@@ -21,6 +21,8 @@ pub(super) trait Flow {
     async fn double(&self, numbers: Streaming<u64>) -> Flowing<Streaming<u64>>;
     async fn exchange(&self, texts: Texts) -> Flowing<Texts>;
     async fn objects(&self, count: u64) -> Flowing<Streaming<Proxy<dyn Flow>>>;
+    /// Items that are lists of so many objects each.
+    async fn crowds(&self, sizes: Vec<u32>) -> Flowing<Streaming<Vec<Proxy<dyn Flow>>>>;
     async fn call_each(&self, objects: Streaming<Proxy<dyn Flow>>) -> Flowing<u64>;
     async fn grids(&self, rows: u64, columns: u64) -> Flowing<Streaming<Streaming<u64>>>;
     async fn blobs(&self, sizes: Vec<u32>) -> Flowing<Streaming<Bytes>>;
@@ -94,6 +96,10 @@ impl Flow for Well {
     }
     async fn objects(&self, count: u64) -> Flowing<Streaming<Proxy<dyn Flow>>> {
         Ok(Streaming::new(Each((0..count).map(|_| Proxy::new(Self::default())))))
+    }
+    async fn crowds(&self, sizes: Vec<u32>) -> Flowing<Streaming<Vec<Proxy<dyn Flow>>>> {
+        let crowd = |size| (0..size).map(|_| Proxy::new(Self::default())).collect();
+        Ok(Streaming::new(Each(sizes.into_iter().map(crowd))))
     }
     async fn call_each(&self, mut objects: Streaming<Proxy<dyn Flow>>) -> Flowing<u64> {
         let mut sum = 0;

@@ -74,6 +74,16 @@ async fn objects_that_are_items_can_be_called() {
 }
 
 #[tokio::test]
+async fn an_item_may_have_more_objects_than_a_frame_has_room_for() {
+    for setting in everywhere().await {
+        let sizes = [1, 1025, 0, 5000, 3];
+        let crowds = all(setting.flow.crowds(sizes.to_vec()).await.unwrap()).await;
+        assert_eq!(crowds.iter().map(Vec::len).collect::<Vec<_>>(), sizes.map(|size| size as usize));
+        assert_eq!(crowds[3][4999].ping().await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
 async fn streams_of_streams_are_read_in_any_order() {
     for setting in everywhere().await {
         let mut rows = all(setting.flow.grids(10, 100).await.unwrap()).await;
