@@ -155,7 +155,7 @@ mod tests {
         batch.push(&proxy).unwrap();
         batch.push(&"seven").unwrap();
         let mut batch = received(batch);
-        assert_eq!((batch.count(), batch.cost()), (3, 8 + limits::STREAM_REFERENCE_BYTES));
+        assert_eq!((batch.count(), batch.cost()), (3, 10 + limits::STREAM_REFERENCE_BYTES));
         assert_eq!(batch.next::<u64>().unwrap().unwrap(), 7);
         assert_eq!(batch.next::<AnyProxy>().unwrap().unwrap(), proxy);
         assert_eq!(batch.next::<String>().unwrap().unwrap(), "seven");

@@ -54,8 +54,8 @@ pub(crate) fn kept(outcome: &Outcome) -> Result<Target, RemoteError> {
         let text = describe(&reply.body);
         return broken(format!("the call that promised the object returned the error {text}"));
     }
-    match (&reply.references[..], codec::decode_next::<u32>(&reply.body)) {
-        ([target], Ok((0, _))) => Ok(target.clone()),
+    match &reply.references[..] {
+        [target] if reply.body == codec::FIRST_REFERENCE => Ok(target.clone()),
         _ => broken("the call that promised an object returned none".into()),
     }
 }

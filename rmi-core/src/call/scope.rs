@@ -6,10 +6,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
+
+use serde::de::Visitor;
+use serde::{Deserializer, Serializer};
 
 use crate::call::Target;
 use crate::id::{NodeId, ObjectId};
+use crate::wire::codec::REFERENCE;
 
 /// The references beside some bytes, each once.
 #[derive(Clone, Default)]
@@ -150,8 +155,39 @@ pub(crate) enum ScopeError {
     NoSuchIndex(u32, usize),
 }
 
+/// Writes the reference to `target` as a part of the value that is being encoded.
+pub(crate) fn serialize<S: Serializer>(target: &Target, serializer: S) -> Result<S::Ok, S::Error> {
+    let index = put(target).map_err(serde::ser::Error::custom)?;
+    serializer.serialize_newtype_struct(REFERENCE, &index)
+}
+
+/// Reads a reference as a part of the value that is being decoded.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Target, D::Error> {
+    let index = deserializer.deserialize_newtype_struct(REFERENCE, Index)?;
+    take(index).map_err(serde::de::Error::custom)
+}
+
+/// Takes the index of a reference. The numbers of a body are never `u32`s, so none of them is taken for one.
+struct Index;
+
+impl<'de> Visitor<'de> for Index {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reference")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<u32, D::Error> {
+        deserializer.deserialize_u32(self)
+    }
+
+    fn visit_u32<E>(self, index: u32) -> Result<u32, E> {
+        Ok(index)
+    }
+}
+
 /// The index under which `target` travels.
-pub(crate) fn put(target: &Target) -> Result<u32, ScopeError> {
+fn put(target: &Target) -> Result<u32, ScopeError> {
     SCOPE.with_borrow_mut(|scope| {
         let Scope::Encoding(list) = scope else { return Err(ScopeError::NotEncoding) };
         if let Target::Remote(remote) = target
@@ -164,7 +200,7 @@ pub(crate) fn put(target: &Target) -> Result<u32, ScopeError> {
 }
 
 /// The reference that travelled under `index`.
-pub(crate) fn take(index: u32) -> Result<Target, ScopeError> {
+fn take(index: u32) -> Result<Target, ScopeError> {
     SCOPE.with_borrow(|scope| {
         let Scope::Decoding(References { list, .. }) = scope else { return Err(ScopeError::NotDecoding) };
         let found = usize::try_from(index).ok().and_then(|at| list.get(at)).cloned();
@@ -176,6 +212,7 @@ pub(crate) fn take(index: u32) -> Result<Target, ScopeError> {
 mod tests {
     use super::*;
     use crate::proxy::AnyProxy;
+    use crate::wire::codec;
 
     struct Nothing;
 
@@ -212,5 +249,43 @@ mod tests {
         references.truncate(2 * SHORT);
         assert_eq!(references.place(&objects[3 * SHORT - 1]).unwrap() as usize, 2 * SHORT);
         assert_eq!(references.place(&objects[2 * SHORT - 1]).unwrap() as usize, 2 * SHORT - 1);
+    }
+
+    fn round<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> (Vec<u8>, T) {
+        let (mut body, mut references) = (Vec::new(), References::default());
+        encoding(&mut references, || codec::encode(value, codec::Form::ByName, &mut body)).unwrap();
+        let (read, _) = decoding(&mut references, || codec::decode_next(&body)).unwrap();
+        (body, read)
+    }
+
+    #[test]
+    fn a_reference_and_a_number_are_never_taken_for_each_other() {
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(untagged)]
+        enum NumberFirst {
+            Number(u64),
+            Object(AnyProxy),
+        }
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(untagged)]
+        enum ObjectFirst {
+            Object(AnyProxy),
+            Number(u64),
+        }
+        let object = || AnyProxy::from_dispatch(Nothing);
+        let sent = vec![NumberFirst::Object(object()), NumberFirst::Number(0)];
+        assert_eq!(round(&sent).1, sent);
+        let sent = vec![ObjectFirst::Number(0), ObjectFirst::Object(object())];
+        assert_eq!(round(&sent).1, sent);
+        assert!(codec::decode_next::<AnyProxy>(&[0]).is_err());
+        assert!(codec::decode_next::<u64>(&[0xd4, 3, 0]).is_err());
+    }
+
+    #[test]
+    fn references_of_every_index_travel() {
+        let objects: Vec<_> = (0..70_000).map(|_| AnyProxy::from_dispatch(Nothing)).collect();
+        let (body, read) = round(&objects);
+        assert_eq!(body[5..8], [0xd4, 3, 0]);
+        assert!(read == objects);
     }
 }

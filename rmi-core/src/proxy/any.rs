@@ -117,15 +117,12 @@ impl fmt::Debug for AnyProxy {
 
 impl Serialize for AnyProxy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let index = scope::put(&self.target).map_err(serde::ser::Error::custom)?;
-        serializer.serialize_u32(index)
+        scope::serialize(&self.target, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for AnyProxy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let index = u32::deserialize(deserializer)?;
-        let target = scope::take(index).map_err(serde::de::Error::custom)?;
-        Ok(Self::new(target, None))
+        scope::deserialize(deserializer).map(|target| Self::new(target, None))
     }
 }

@@ -15,6 +15,7 @@ use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::interface::{Method, MethodResult};
 use crate::limits;
 use crate::proxy::Proxy;
+use crate::wire::codec;
 
 /// The deadline of a call on an object of this process that sets none; a node's own default does not apply to it.
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,7 +70,7 @@ fn promise<T: ?Sized>(proxy: &Proxy<T>, method: &Method, remote: &Arc<dyn Invoke
     }
     let promised = remote.promise(call)?;
     Some(promised.map(|promise| {
-        let mut reply = Reply::new(Status::Ok, bytes::Bytes::from_static(&[0]));
+        let mut reply = Reply::new(Status::Ok, bytes::Bytes::from_static(codec::FIRST_REFERENCE));
         reply.references.push(Target::Remote(promise));
         reply
     }))

@@ -246,15 +246,13 @@ impl<T: ?Sized> fmt::Debug for Proxy<T> {
 
 impl<T: ?Sized> Serialize for Proxy<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let index = scope::put(&self.target).map_err(serde::ser::Error::custom)?;
-        serializer.serialize_u32(index)
+        scope::serialize(&self.target, serializer)
     }
 }
 
 impl<'de, T: ?Sized + Interface> Deserialize<'de> for Proxy<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let index = u32::deserialize(deserializer)?;
-        let target = scope::take(index).map_err(serde::de::Error::custom)?;
+        let target = scope::deserialize(deserializer)?;
         Self::from_target(&target, None).map_err(|error| serde::de::Error::custom(error.message()))
     }
 }

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::wire::encode::{Encoder, PACKED};
+use crate::wire::encode::{Encoder, PACKED, REFERENCE_INDEX};
 use crate::wire::head::{Head, Reader};
 use crate::wire::lenient::Lenient;
 use crate::wire::scan;
 
-pub(crate) use crate::wire::encode::{EncodeError, Form};
+pub(crate) use crate::wire::encode::{EncodeError, Form, REFERENCE};
 
 /// Why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,9 @@ pub(crate) fn check_next(input: &[u8]) -> Result<usize, DecodeError> {
     scan::skip(&mut reader)?;
     Ok(input.len() - reader.left())
 }
+
+/// The body that is the first reference beside it, and nothing else.
+pub(crate) const FIRST_REFERENCE: &[u8] = &[0xd4, REFERENCE_INDEX, 0];
 
 /// How many values the array has that `body` is, and where the first begins.
 pub(crate) fn read_array_header(body: &[u8]) -> Option<(u32, usize)> {

@@ -21,6 +21,12 @@ pub(super) const SOME_NIL: u8 = 1;
 /// The extension type of a list of numbers that each fit into a byte.
 pub(super) const PACKED: u8 = 2;
 
+/// The extension type of a reference: its data is the index, most significant byte first.
+pub(super) const REFERENCE_INDEX: u8 = 3;
+
+/// The name of the newtype as which a reference gives its index to a serializer, and asks a deserializer for it.
+pub(crate) const REFERENCE: &str = "rmi.Reference";
+
 /// How structs and struct variants are written. Both forms are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -58,11 +64,13 @@ pub(super) struct Encoder<'a> {
     depth: usize,
     /// How many `Some`s stand around the value that comes next.
     somes: u8,
+    /// Whether the number that comes next is the index of a reference.
+    reference: bool,
 }
 
 impl<'a> Encoder<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>, form: Form) -> Self {
-        Self { out, form, depth: DEPTH_MAX, somes: 0 }
+        Self { out, form, depth: DEPTH_MAX, somes: 0, reference: false }
     }
 
     /// Begins anything but nil and what is transparent.
@@ -101,6 +109,21 @@ impl<'a> Encoder<'a> {
         serde::Serializer::serialize_str(self, name)
     }
 
+    fn index(&mut self, index: u32) {
+        let out = self.begin();
+        match (u8::try_from(index), u16::try_from(index)) {
+            (Ok(index), _) => out.extend_from_slice(&[0xd4, REFERENCE_INDEX, index]),
+            (_, Ok(index)) => {
+                out.extend_from_slice(&[0xd5, REFERENCE_INDEX]);
+                out.extend_from_slice(&index.to_be_bytes());
+            }
+            _ => {
+                out.extend_from_slice(&[0xd6, REFERENCE_INDEX]);
+                out.extend_from_slice(&index.to_be_bytes());
+            }
+        }
+    }
+
     fn nil(&mut self) {
         match std::mem::take(&mut self.somes) {
             0 => self.out.push(0xc0),
@@ -132,8 +155,17 @@ impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
     atoms! {
         serialize_bool(bool)
         serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
-        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
+        serialize_u8(u8) serialize_u16(u16) serialize_u64(u64) serialize_u128(u128)
         serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8])
+    }
+
+    #[inline]
+    fn serialize_u32(self, value: u32) -> Result<(), EncodeError> {
+        if std::mem::take(&mut self.reference) {
+            self.index(value);
+            return Ok(());
+        }
+        Ok(serde::Serializer::serialize_u32(&mut self.atom(), value)?)
     }
 
     fn serialize_none(self) -> Result<(), EncodeError> {
@@ -163,7 +195,11 @@ impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
         self.serialize_str(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), EncodeError> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), EncodeError> {
+        if name == REFERENCE {
+            self.reference = true;
+            return value.serialize(self);
+        }
         self.enter()?;
         value.serialize(&mut *self)?;
         self.leave();

@@ -7,12 +7,12 @@
 mod access;
 mod small;
 
-use serde::de::{DeserializeSeed, Visitor};
+use serde::de::{DeserializeSeed, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::limits::DEPTH_MAX;
 use crate::wire::codec::DecodeError;
-use crate::wire::encode::{PACKED, SOME_NIL};
+use crate::wire::encode::{PACKED, REFERENCE, REFERENCE_INDEX, SOME_NIL};
 use crate::wire::head::{Head, Reader};
 use crate::wire::scan;
 use access::{Fields, Pairs, Values, Variant};
@@ -102,6 +102,8 @@ impl<'a> Lenient<'a> {
             Head::Ext(bytes) => match self.extension(bytes)? {
                 Extension::Packed(bytes) => self.visit_packed(bytes, visitor),
                 Extension::SomeNil(nil) => serde::Deserializer::deserialize_any(nil, visitor),
+                // Whoever keeps it in a buffer can tell it from a number.
+                Extension::Reference(index) => visitor.visit_newtype_struct(index.into_deserializer()),
             },
         }
     }
@@ -130,6 +132,10 @@ impl<'a> Lenient<'a> {
             (SOME_NIL, _) => {
                 Err(DecodeError::malformed(format_args!("a nil below more options than may nest, or none")))
             }
+            (REFERENCE_INDEX, [index]) => Ok(Extension::Reference(u32::from(*index))),
+            (REFERENCE_INDEX, [a, b]) => Ok(Extension::Reference(u16::from_be_bytes([*a, *b]).into())),
+            (REFERENCE_INDEX, [a, b, c, d]) => Ok(Extension::Reference(u32::from_be_bytes([*a, *b, *c, *d]))),
+            (REFERENCE_INDEX, _) => Err(DecodeError::malformed(format_args!("the index of a reference is too long"))),
             (number, _) => Err(DecodeError::malformed(format_args!("the extension type {number} is not used"))),
         }
     }
@@ -140,6 +146,8 @@ enum Extension<'a> {
     /// A list of numbers that each fit into a byte.
     Packed(&'a [u8]),
     SomeNil(SomeNil),
+    /// The index of a reference.
+    Reference(u32),
 }
 
 impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
@@ -165,7 +173,14 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
         self.nested(|this| visitor.visit_some(this))
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        if name == REFERENCE {
+            return self.deserialize_any(visitor);
+        }
         self.nested(|this| visitor.visit_newtype_struct(this))
     }
 
@@ -196,6 +211,7 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
             Head::Ext(bytes) => match self.extension(bytes)? {
                 Extension::Packed(bytes) => visitor.visit_borrowed_bytes(bytes),
                 Extension::SomeNil(nil) => nil.deserialize_any(visitor),
+                Extension::Reference(index) => visitor.visit_newtype_struct(index.into_deserializer()),
             },
             head => self.visit(head, visitor),
         }

@@ -350,7 +350,7 @@ async fn an_item_can_name_no_reference_that_did_not_come() {
     }
     for setting in everywhere().await {
         let objects: Proxy<dyn Objects> = setting.caller.proxy(setting.flow.reference().unwrap()).unwrap();
-        let script = |sink: Proxy<dyn Sink>| async move { sink.push(0, &[5], Vec::new()).await };
+        let script = |sink: Proxy<dyn Sink>| async move { sink.push(0, &[0xd4, 3, 5], Vec::new()).await };
         let error = objects.call_each(Proxy::new(Script(script, Arc::default()))).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadReply);
         assert!(error.message().ends_with("reference 5 of 0"), "{error}");
