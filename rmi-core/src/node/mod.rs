@@ -381,10 +381,11 @@ impl Shared {
 
     fn objects(&self) -> Vec<ObjectInfo> {
         let info = |entry: object::Entry| {
-            let pins = entry.pins.into_iter().map(|pin| match pin {
-                Pin::Exported => Hold::Exported,
-                Pin::Bound(name) => Hold::Bound(name),
-            });
+            let pins =
+                entry.pins.into_iter().flat_map(|(pin, times)| std::iter::repeat_n(pin, times)).map(|pin| match pin {
+                    Pin::Exported => Hold::Exported,
+                    Pin::Bound(name) => Hold::Bound(name),
+                });
             ObjectInfo {
                 object: entry.id,
                 interfaces: Target::Local(entry.object).interfaces(),

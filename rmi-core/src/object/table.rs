@@ -3,8 +3,8 @@
 //! An object is in the table as long as the program pins it or a peer's lease holds it. A lease also holds references to
 //! objects of other nodes that were passed on: they stay ours to answer for until the receiver has a claim of its own.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,11 +41,14 @@ impl TableError {
 }
 
 /// Why the program keeps an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Pin {
     Exported,
     Bound(String),
 }
+
+/// Every pin of an object, and how often it was put on: one object may be bound under very many names.
+pub(crate) type Pins = BTreeMap<Pin, usize>;
 
 #[derive(Default)]
 pub(crate) struct ObjectTable {
@@ -66,7 +69,7 @@ struct Exported {
 struct Leases {
     granted: HashMap<u64, Lease<Arc<dyn Invoke>>>,
     /// Of few objects: not in their entries, of which there are many.
-    pins: HashMap<ObjectId, Vec<Pin>>,
+    pins: HashMap<ObjectId, Pins>,
     connections: HashMap<LeaseId, u64>,
 }
 
@@ -102,7 +105,7 @@ pub(crate) struct Holder {
 pub(crate) struct Entry {
     pub(crate) id: ObjectId,
     pub(crate) object: Arc<LocalObject>,
-    pub(crate) pins: Vec<Pin>,
+    pub(crate) pins: Pins,
     pub(crate) holders: Vec<Holder>,
 }
 
@@ -110,8 +113,13 @@ impl Leases {
     /// Takes a pin off; says whether there was one.
     fn unpin(&mut self, id: ObjectId, pin: &Pin) -> bool {
         let MapEntry::Occupied(mut pins) = self.pins.entry(id) else { return false };
-        let at = pins.get().iter().position(|known| known == pin);
-        let was_pinned = at.map(|at| pins.get_mut().swap_remove(at)).is_some();
+        let was_pinned = match pins.get_mut().get_mut(pin) {
+            Some(times @ 2..) => {
+                *times -= 1;
+                true
+            }
+            _ => pins.get_mut().remove(pin).is_some(),
+        };
         if pins.get().is_empty() {
             pins.remove();
         }
@@ -200,7 +208,7 @@ impl ObjectTable {
             return Err(TableError::Taken);
         }
         self.insert(object.id(), object)?.pinned = true;
-        leases.pins.entry(object.id()).or_default().push(pin);
+        *leases.pins.entry(object.id()).or_default().entry(pin).or_default() += 1;
         Ok(object.id())
     }
 
@@ -494,6 +502,17 @@ mod tests {
         assert!(table.unpin(id, &Pin::Exported));
         assert!(!table.unpin(id, &Pin::Exported));
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn an_object_that_was_pinned_twice_is_unpinned_twice() {
+        let (table, object) = (table(&[1]), object());
+        let bound = Pin::Bound("name".into());
+        let id = table.pin(&object, None, bound.clone()).unwrap();
+        table.pin(&object, None, bound.clone()).unwrap();
+        assert!(table.unpin(id, &bound) && table.get(id).is_some());
+        assert!(table.unpin(id, &bound) && table.get(id).is_none());
+        assert!(!table.unpin(id, &bound));
     }
 
     #[test]
