@@ -9,6 +9,7 @@ pub mod config;
 pub mod keys;
 pub mod leases;
 pub mod process;
+mod room;
 mod semaphores;
 pub mod servant;
 pub mod state;

@@ -8,17 +8,16 @@ use rmi_core::naming::{
     Binding, Claim, Lease, Name, Naming, NamingError, Page, Position, Prefix, Renewed, Tags, Token, Watch,
 };
 use rmi_core::sync::Semaphores;
-use rmi_core::{CallContext, Endpoint, Limits, Node, NodeBuilder, NodeError, ObjectId, ObjectRef, Proxy, remote};
+use rmi_core::{CallContext, Endpoint, Node, NodeBuilder, NodeError, ObjectId, ObjectRef, Proxy, remote};
 
 use crate::leases::{LEASE, LEASES_MAX, Leases};
+use crate::room::Room;
 use crate::semaphores::Named;
 use crate::state::{State, Want, Wish, told};
 use crate::store::{Store, StoreError};
 use crate::watchers::Watchers;
 use crate::writer::Writer;
 
-/// The most bindings in one answer to `list`.
-const PAGE_MAX: u32 = 1000;
 /// How often the registry looks for leases that are over.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -60,8 +59,8 @@ impl Running {
         Self::start_on(endpoints.iter().fold(Node::builder(), NodeBuilder::listen), store, lease).await
     }
 
-    /// Like [`start_with`](Self::start_with), on a node that was set up otherwise: with places to listen, transports, an
-    /// authorizer. Its limits and what it does when a peer is gone are the registry's.
+    /// Like [`start_with`](Self::start_with), on a node that was set up otherwise: with places to listen, transports, limits,
+    /// an authorizer. Its lease and what it does when a peer is gone are the registry's.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -73,9 +72,7 @@ impl Running {
         writer.read(|state| state.owners().for_each(|owner| leases.restore(owner, now)));
         let (gone, ended) = tokio::sync::mpsc::unbounded_channel();
         let known = leases.clone();
-        let mut limits = Limits::default();
-        limits.lease = lease;
-        let builder = builder.limits(limits).on_disconnect(move |peer, clean| {
+        let builder = builder.lease(lease).on_disconnect(move |peer, clean| {
             let tokens = if clean { known.goodbye(peer.connection) } else { Vec::new() };
             if !tokens.is_empty() {
                 // The registry itself may be shutting down.
@@ -218,13 +215,14 @@ impl Naming for Servant {
     }
 
     async fn list(&self, prefix: &Prefix, after: Option<&Name>, limit: u32) -> Result<Page, NamingError> {
-        let limit = limit.clamp(1, PAGE_MAX) as usize;
         Ok(self.writer.read(|state| {
-            let mut found = state.list(prefix, after);
-            let page = found.by_ref().take(limit);
-            let bindings =
-                page.map(|(name, stored)| told(name, stored, self.leases.is_verified(stored.owner))).collect();
-            Page::new(bindings, found.next().is_some(), state.revision())
+            let mut found = state.list(prefix, after).peekable();
+            let mut room = Room::new(limit);
+            let mut bindings = Vec::new();
+            while let Some((name, stored)) = found.next_if(|(name, stored)| room.takes(name, stored)) {
+                bindings.push(told(name, stored, self.leases.is_verified(stored.owner)));
+            }
+            Page::new(bindings, found.peek().is_some(), state.revision())
         }))
     }
 

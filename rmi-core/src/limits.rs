@@ -18,6 +18,10 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// The most bindings of a registry: at 5 KiB each, half a gigabyte. A caller listens to no more, so that a registry that
 /// lists without end does not fill its memory.
 pub const BINDINGS_MAX: usize = 100_000;
+/// The most bytes of arguments or result in a call that the framework makes by itself: renewals and lists of a registry, batches
+/// of a stream. More is cut into several calls, so that a node with small [`Limits`] takes them, too; one with a
+/// `body_bytes_max` below this may refuse some.
+pub const OWN_BODY_BYTES_MAX: usize = 64 * 1024;
 /// The most members of a group that its proxy calls. Bounds what a registry can make a caller hold.
 pub const GROUP_MEMBERS_MAX: usize = 1024;
 /// The most announcements that one search of the local network looks at. Stops a stranger that announces without end.
@@ -112,8 +116,11 @@ pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 pub const STREAM_WINDOW_ITEMS_MAX: u32 = 65_536;
 /// The most bytes in a window.
 pub const STREAM_WINDOW_BYTES_MAX: u32 = 64 << 20;
-/// The bytes after which a batch of a stream is sent although there is more: one chunk of a body.
-pub const STREAM_BATCH_BYTES: u64 = 64 * 1024;
+/// The bytes after which a batch of a stream is sent although there is more. With a last item that does not go alone, and
+/// what a call has beside the items, it stays below [`OWN_BODY_BYTES_MAX`].
+pub const STREAM_BATCH_BYTES: u64 = 44 * 1024;
+/// The bytes of an item that goes alone.
+pub const STREAM_LARGE_ITEM_BYTES: u64 = 16 * 1024;
 /// The most items in one batch of a stream.
 pub const STREAM_BATCH_ITEMS: u64 = 1024;
 /// The batches of one stream that may be under way at once. Bounds what a reader that grants much and takes nothing can

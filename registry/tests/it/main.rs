@@ -9,6 +9,7 @@ mod holding;
 mod naming;
 mod process;
 mod semaphores;
+mod sizes;
 mod state;
 mod transports;
 mod watching;

@@ -93,7 +93,8 @@ pub trait Naming {
     /// Begins a lease.
     async fn join(&self) -> Result<Lease, NamingError>;
 
-    /// Keeps the bindings of a lease alive. After a restart of the registry this is what verifies them.
+    /// Keeps all bindings of a lease alive, and says which of the claims are lost. After a restart of the registry this is
+    /// what verifies them. A host with more claims than go into a call of 64 KiB makes several.
     #[remote(idempotent)]
     async fn renew(&self, token: Token, claims: &[Claim]) -> Result<Renewed, NamingError>;
 
@@ -122,7 +123,8 @@ pub trait Naming {
     #[remote(idempotent)]
     async fn lookup(&self, name: &Name) -> Result<Binding, NamingError>;
 
-    /// The bindings under `prefix` after the name `after`, `limit` at most (and 1,000 at most).
+    /// The bindings under `prefix` after the name `after`: `limit` at most, 1,000 at most, and no more than 64 KiB, but one if
+    /// there is one.
     #[remote(idempotent)]
     async fn list(&self, prefix: &Prefix, after: Option<&Name>, limit: u32) -> Result<Page, NamingError>;
 

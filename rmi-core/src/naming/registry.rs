@@ -291,6 +291,12 @@ impl Registry {
         &self.0.naming
     }
 
+    /// What its clones and its renewal share.
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
     fn export<T: ?Sized + Interface>(&self, proxy: &Proxy<T>, name: &Name) -> Result<ObjectRef, NamingError> {
         let object = self.0.node.export_bound(proxy, name.as_str())?;
         if object.endpoints.is_empty() {

@@ -3,9 +3,19 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::naming::interface::{Claim, Naming, NamingError, Renewed};
+use tokio::task::JoinSet;
+
+use crate::limits::OWN_BODY_BYTES_MAX;
+use crate::naming::interface::{Claim, Naming, NamingError, Renewed, Token};
 use crate::naming::name::Name;
 use crate::naming::registry::Shared;
+
+/// How many bytes of claims go into one renewal. What else is in the call, the token above all, takes less than the rest.
+const PAGE_BYTES: usize = OWN_BODY_BYTES_MAX - 1024;
+/// The most bytes that a claim takes beside its name's text.
+const CLAIM_BYTES: usize = 48;
+/// How many names are bound again at a time: enough to fill a registry's batches, few enough to leave places to other calls.
+const BOUND_TOGETHER: usize = 64;
 
 /// Renews until the registry is dropped: three times within a lease, so that two renewals may be lost.
 pub(super) async fn keep(registry: Weak<Shared>, lease: Duration) {
@@ -25,19 +35,54 @@ pub(super) async fn keep(registry: Weak<Shared>, lease: Duration) {
 
 async fn renew(registry: &Arc<Shared>) -> Result<(), NamingError> {
     let Some(token) = registry.state().lease.as_ref().map(|lease| lease.token) else { return Ok(()) };
-    let claims: Vec<Claim> =
-        registry.state().bound.iter().map(|(name, bound)| Claim::new(name.clone(), bound.revision)).collect();
-    let lost = match registry.naming.renew(token, &claims).await {
-        Ok(Renewed { lost, .. }) => lost,
+    match renew_all(registry, token).await {
         Err(NamingError::NoLease) => {
             let lease = registry.naming.join().await?;
-            registry.state().lease = Some(lease);
-            claims.into_iter().map(|claim| claim.name).collect()
+            registry.state().lease = Some(lease.clone());
+            // By this lease the registry knows no name: every one is lost, and bound again.
+            renew_all(registry, lease.token).await
         }
-        Err(error) => return Err(error),
+        renewed => renewed,
+    }
+}
+
+/// Renews page by page, and binds again what each page has lost before the next one: every page keeps the whole lease alive,
+/// however long it takes to bind many names.
+async fn renew_all(registry: &Arc<Shared>, token: Token) -> Result<(), NamingError> {
+    let claims: Vec<Claim> =
+        registry.state().bound.iter().map(|(name, bound)| Claim::new(name.clone(), bound.revision)).collect();
+    let mut left = claims.as_slice();
+    loop {
+        let (page, others) = left.split_at(fitting(left));
+        let Renewed { lost, .. } = registry.naming.renew(token, page).await?;
+        bind_all_again(registry, &lost).await?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        left = others;
+    }
+}
+
+/// How many of the first claims go into one call.
+fn fitting(claims: &[Claim]) -> usize {
+    let mut bytes = 0;
+    let fits = |claim: &&Claim| {
+        bytes += claim.name.as_str().len() + CLAIM_BYTES;
+        bytes <= PAGE_BYTES
     };
-    for name in lost {
-        bind_again(registry, name).await?;
+    claims.iter().take_while(fits).count()
+}
+
+async fn bind_all_again(registry: &Arc<Shared>, lost: &[Name]) -> Result<(), NamingError> {
+    for some in lost.chunks(BOUND_TOGETHER) {
+        let mut binding = JoinSet::new();
+        for name in some {
+            let (registry, name) = (registry.clone(), name.clone());
+            binding.spawn(async move { bind_again(&registry, name).await });
+        }
+        while let Some(bound) = binding.join_next().await {
+            bound.unwrap_or(Ok(()))?;
+        }
     }
     Ok(())
 }
@@ -64,3 +109,7 @@ async fn bind_again(registry: &Arc<Shared>, name: Name) -> Result<(), NamingErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "renewal_tests.rs"]
+mod tests;

@@ -108,6 +108,12 @@ impl NodeBuilder {
         self
     }
 
+    /// Keeps objects this long for a peer that is not heard of, instead of 60 s.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.limits.lease = lease;
+        self
+    }
+
     /// Asks `authorizer` who may connect and who may call what.
     pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
         self.authorizer = Arc::new(authorizer);

@@ -91,7 +91,7 @@ impl Pump {
             let mut batch = Batch::with_capacity(self.bytes);
             let filled = fill(producer.as_mut(), &mut batch, room, cx);
             // A large item goes alone: it may be too large, which must not stop those before it.
-            let large = batch.split_large(limits::STREAM_BATCH_BYTES);
+            let large = batch.split_large(limits::STREAM_LARGE_ITEM_BYTES);
             self.push(batch)?;
             self.push(large.unwrap_or_default())?;
             match filled {
