@@ -112,7 +112,13 @@ impl MethodId {
     /// The id of method `method` of the interface called `interface`.
     #[must_use]
     pub const fn of(interface: &str, method: &str) -> Self {
-        Self { interface: InterfaceId::of(interface), method: hash(method) }
+        Self::named(InterfaceId::of(interface), method)
+    }
+
+    /// The id of method `method` of the interface with this id.
+    #[must_use]
+    pub const fn named(interface: InterfaceId, method: &str) -> Self {
+        Self { interface, method: hash(method) }
     }
 }
 

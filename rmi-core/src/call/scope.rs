@@ -6,15 +6,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
-
-use serde::de::Visitor;
-use serde::{Deserializer, Serializer};
 
 use crate::call::Target;
 use crate::id::{NodeId, ObjectId};
-use crate::wire::codec::REFERENCE;
 
 /// The references beside some bytes, each once.
 #[derive(Clone, Default)]
@@ -155,39 +150,8 @@ pub(crate) enum ScopeError {
     NoSuchIndex(u32, usize),
 }
 
-/// Writes the reference to `target` as a part of the value that is being encoded.
-pub(crate) fn serialize<S: Serializer>(target: &Target, serializer: S) -> Result<S::Ok, S::Error> {
-    let index = put(target).map_err(serde::ser::Error::custom)?;
-    serializer.serialize_newtype_struct(REFERENCE, &index)
-}
-
-/// Reads a reference as a part of the value that is being decoded.
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Target, D::Error> {
-    let index = deserializer.deserialize_newtype_struct(REFERENCE, Index)?;
-    take(index).map_err(serde::de::Error::custom)
-}
-
-/// Takes the index of a reference. The numbers of a body are never `u32`s, so none of them is taken for one.
-struct Index;
-
-impl<'de> Visitor<'de> for Index {
-    type Value = u32;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a reference")
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<u32, D::Error> {
-        deserializer.deserialize_u32(self)
-    }
-
-    fn visit_u32<E>(self, index: u32) -> Result<u32, E> {
-        Ok(index)
-    }
-}
-
 /// The index under which `target` travels.
-fn put(target: &Target) -> Result<u32, ScopeError> {
+pub(crate) fn put(target: &Target) -> Result<u32, ScopeError> {
     SCOPE.with_borrow_mut(|scope| {
         let Scope::Encoding(list) = scope else { return Err(ScopeError::NotEncoding) };
         if let Target::Remote(remote) = target
@@ -200,7 +164,7 @@ fn put(target: &Target) -> Result<u32, ScopeError> {
 }
 
 /// The reference that travelled under `index`.
-fn take(index: u32) -> Result<Target, ScopeError> {
+pub(crate) fn take(index: u32) -> Result<Target, ScopeError> {
     SCOPE.with_borrow(|scope| {
         let Scope::Decoding(References { list, .. }) = scope else { return Err(ScopeError::NotDecoding) };
         let found = usize::try_from(index).ok().and_then(|at| list.get(at)).cloned();

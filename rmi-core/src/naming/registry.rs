@@ -208,7 +208,7 @@ impl Registry {
         };
         self.proxy(&binding).cast().map_err(|_| NamingError::WrongInterface {
             name: binding.name.clone(),
-            wanted: T::DESCRIPTOR.name.to_owned(),
+            wanted: T::descriptor().name.to_owned(),
             found: binding.object.interfaces.join(", "),
         })
     }

@@ -278,7 +278,7 @@ impl Node {
         let destination = Destination { node: None, endpoints: [endpoint.clone()].into() };
         let route = self.shared().route(destination);
         let reference =
-            ObjectRef::new(NodeId::UNKNOWN, object, vec![T::DESCRIPTOR.name.into()], vec![endpoint.clone()]);
+            ObjectRef::new(NodeId::UNKNOWN, object, vec![T::descriptor().name.into()], vec![endpoint.clone()]);
         Proxy::over(route.object(reference))
     }
 

@@ -231,7 +231,7 @@ impl Node {
 /// An object of the peer's.
 fn object<T: ?Sized + Interface>(connection: &Arc<Connection>, object: ObjectId) -> Result<Proxy<T>, RemoteError> {
     let Some((peer, endpoints)) = connection.known() else { return Err(unreachable("the child has gone".into())) };
-    let reference = ObjectRef::new(peer.node, object, vec![T::DESCRIPTOR.name.into()], endpoints.clone());
+    let reference = ObjectRef::new(peer.node, object, vec![T::descriptor().name.into()], endpoints.clone());
     AnyProxy::new(Target::Remote(connection.route().object(reference)), None).cast()
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::call::{Call, CallOptions, Dispatch, Invocation, LocalObject, Target, scope};
+use crate::call::{Call, CallOptions, Dispatch, Invocation, LocalObject, Target};
 use crate::error::RemoteError;
 use crate::interface::Interface;
-use crate::proxy::{Proxy, checked, invoke};
+use crate::proxy::{Proxy, checked, index, invoke};
 use crate::reference::ObjectRef;
 
 /// A reference to an object whose interfaces are not known when the program is compiled.
@@ -117,12 +117,12 @@ impl fmt::Debug for AnyProxy {
 
 impl Serialize for AnyProxy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        scope::serialize(&self.target, serializer)
+        index::serialize(&self.target, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for AnyProxy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scope::deserialize(deserializer).map(|target| Self::new(target, None))
+        Ok(Self::new(index::target(deserializer, || "any".to_owned())?, None))
     }
 }

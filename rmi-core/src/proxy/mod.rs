@@ -2,6 +2,7 @@
 
 mod any;
 mod checked;
+pub(crate) mod index;
 pub(crate) mod invoke;
 mod weak;
 
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::call::{CallOptions, Dispatch, Dispatched, Incoming, Invoke, LocalObject, Target, scope};
+use crate::call::{CallOptions, Dispatch, Dispatched, Incoming, Invoke, LocalObject, Target};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::interface::{Descriptor, Interface, Servant};
 use crate::reference::ObjectRef;
@@ -185,7 +186,7 @@ impl<T: ?Sized + Interface> Proxy<T> {
 
     /// Types `target`, if it is known to implement `T`.
     pub(crate) fn from_target(target: &Target, options: Option<Arc<CallOptions>>) -> Result<Self, RemoteError> {
-        let name = T::DESCRIPTOR.name;
+        let name = T::descriptor().name;
         let refuse = |known: &[String]| {
             let text = format!("the object does not implement {name}; it implements {}", known.join(", "));
             RemoteError::new(ErrorKind::NoSuchInterface, Executed::No, text)
@@ -194,7 +195,7 @@ impl<T: ?Sized + Interface> Proxy<T> {
             Target::Local(object) => {
                 let servant = object.cast(TypeId::of::<T>()).and_then(|boxed| boxed.downcast::<Arc<T>>().ok());
                 // A servant without types (a gateway) cannot be cast; it is called through its `Dispatch`.
-                if servant.is_none() && !object.is(T::DESCRIPTOR.id) {
+                if servant.is_none() && !object.is(T::descriptor().id) {
                     return Err(refuse(&target.interfaces()));
                 }
                 Ok(Self::made_of(target.clone(), servant.map(|servant| *servant), options))
@@ -246,13 +247,13 @@ impl<T: ?Sized> fmt::Debug for Proxy<T> {
 
 impl<T: ?Sized> Serialize for Proxy<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        scope::serialize(&self.target, serializer)
+        index::serialize(&self.target, serializer)
     }
 }
 
 impl<'de, T: ?Sized + Interface> Deserialize<'de> for Proxy<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let target = scope::deserialize(deserializer)?;
+        let target = index::target(deserializer, || T::descriptor().name.to_owned())?;
         Self::from_target(&target, None).map_err(|error| serde::de::Error::custom(error.message()))
     }
 }
@@ -262,7 +263,7 @@ struct Exported<T: ?Sized>(Arc<T>);
 
 impl<T: ?Sized + Interface> Dispatch for Exported<T> {
     fn descriptor(&self) -> &'static Descriptor {
-        T::DESCRIPTOR
+        T::descriptor()
     }
 
     fn dispatch(&self, call: Incoming) -> Dispatched {

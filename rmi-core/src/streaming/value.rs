@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::proxy::Proxy;
+use crate::interface::shape;
+use crate::proxy::{Proxy, index};
 use crate::streaming::source::{Producing, Source};
 use crate::streaming::{Item, Items, State, Streaming};
 
@@ -29,6 +30,8 @@ fn serve<T: Item>(items: Items<T>) -> Proxy<dyn Source> {
 
 impl<'de, T: Item> Deserialize<'de> for Streaming<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::made_of(State::Away(Proxy::deserialize(deserializer)?)))
+        let source = index::target(deserializer, || format!("stream<{}>", shape::name::<T>()))?;
+        let source = Proxy::from_target(&source, None).map_err(|error| serde::de::Error::custom(error.message()))?;
+        Ok(Self::made_of(State::Away(source)))
     }
 }

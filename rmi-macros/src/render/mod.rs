@@ -19,7 +19,7 @@ pub(crate) fn interface(interface: &Interface, errors: Errors) -> TokenStream {
     if let Some(errors) = errors.into_tokens() {
         return quote! { #errors #plain };
     }
-    let methods = statics(interface);
+    let (methods, places) = (statics(interface), places(interface));
     let proxy = proxy::render(interface);
     let serve = serve::render(interface);
     quote! {
@@ -27,6 +27,7 @@ pub(crate) fn interface(interface: &Interface, errors: Errors) -> TokenStream {
         #[allow(deprecated, clippy::all, clippy::pedantic, unused_qualifications)]
         const _: () = {
             #methods
+            #places
             #proxy
             #serve
         };
@@ -72,7 +73,41 @@ pub(crate) fn servant(attributes: TokenStream, item: ItemImpl) -> TokenStream {
     }
 }
 
-/// The descriptions of the methods, one static each.
+/// Whether every instance of the trait has descriptions of its own.
+fn is_generic(interface: &Interface) -> bool {
+    !interface.item.generics.params.is_empty()
+}
+
+/// The description of the method, as it is in the descriptor.
+fn method_info(interface: &Interface, at: usize) -> TokenStream {
+    let (krate, name) = (&interface.krate, method_static(at));
+    if !is_generic(interface) {
+        return quote!(&#name);
+    }
+    let (place, object) = (method_place(at), object(interface));
+    quote!(#krate::private::generic::method::<#object>(MethodPlace::#place as usize))
+}
+
+/// `dyn Account`, the interface as a type.
+fn object(interface: &Interface) -> TokenStream {
+    let (ident, (_, arguments, _)) = (&interface.item.ident, interface.item.generics.split_for_impl());
+    quote!(dyn #ident #arguments)
+}
+
+/// The places of the methods in the descriptor of a generic interface: conditions leave some out.
+fn places(interface: &Interface) -> Option<TokenStream> {
+    let places = interface.methods.iter().enumerate().map(|(at, method)| {
+        let (place, cfgs) = (method_place(at), &method.cfgs);
+        quote!(#(#cfgs)* #place)
+    });
+    is_generic(interface).then(|| quote!(enum MethodPlace { #(#places),* }))
+}
+
+fn method_place(at: usize) -> Ident {
+    format_ident!("Method{at}")
+}
+
+/// The descriptions of the methods, one static each; those of a generic trait are what its instances' are made of.
 fn statics(interface: &Interface) -> TokenStream {
     let (krate, interface_name) = (&interface.krate, &interface.name);
     let each = interface.methods.iter().enumerate().map(|(at, method)| {

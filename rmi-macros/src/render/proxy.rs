@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{GenericParam, parse_quote};
 
-use super::{argument_names, impl_generics, local, method_static};
+use super::{argument_names, impl_generics, local, method_info};
 use crate::model::{Interface, Method};
 use crate::shape::{Returns, Shape};
 
@@ -31,7 +31,7 @@ pub(super) fn render(interface: &Interface) -> TokenStream {
 
 fn render_method(interface: &Interface, at: usize, method: &Method, servant_trait: &TokenStream) -> TokenStream {
     let (krate, ident, cfgs) = (&interface.krate, &method.ident, &method.cfgs);
-    let (info, output) = (method_static(at), &method.output);
+    let (info, output) = (method_info(interface, at), &method.output);
     let (servant, outgoing) = (local("servant"), local("outgoing"));
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.ident).collect();
     let types = method.arguments.iter().map(|argument| &argument.ty);
@@ -49,7 +49,7 @@ fn render_method(interface: &Interface, at: usize, method: &Method, servant_trai
             }
         }
     });
-    let call = quote!(#krate::private::call(self, &#info, #outgoing).await);
+    let call = quote!(#krate::private::call(self, #info, #outgoing).await);
     let call = match method.returns {
         Returns::Value => call,
         Returns::Blob => quote! {
@@ -63,7 +63,7 @@ fn render_method(interface: &Interface, at: usize, method: &Method, servant_trai
         #(#cfgs)*
         async fn #ident(&self, #(#names: #types),*) #output {
             if let #krate::private::Some(#servant) = #krate::private::local(self) {
-                return #krate::private::call_local(self, &#info, #servant_trait::#ident(#servant, #(#names),*)).await;
+                return #krate::private::call_local(self, #info, #servant_trait::#ident(#servant, #(#names),*)).await;
             }
             let mut #outgoing = #krate::private::Outgoing::new(#count);
             #(#pushes)*

@@ -5,34 +5,24 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{GenericParam, parse_quote};
 
-use super::{argument_names, impl_generics, local, method_static};
+use super::{argument_names, impl_generics, is_generic, local, method_info, method_static, object};
 use crate::model::{Interface, Method};
 use crate::shape::{Returns, Shape};
 
 pub(super) fn render(interface: &Interface) -> TokenStream {
-    let (krate, ident, name) = (&interface.krate, &interface.item.ident, &interface.name);
-    let (_, arguments, _) = interface.item.generics.split_for_impl();
+    let krate = &interface.krate;
     let generics = impl_generics(interface);
     let (parameters, _, conditions) = generics.split_for_impl();
-    let object = quote!(dyn #ident #arguments);
-    let methods = interface.methods.iter().enumerate().map(|(at, method)| {
-        let (cfgs, info) = (&method.cfgs, method_static(at));
-        quote!(#(#cfgs)* &#info)
-    });
+    let object = object(interface);
     let arms = interface.methods.iter().enumerate().map(|(at, method)| arm(interface, at, method, &object));
     let parents = &interface.parents;
-    let parents_checked = parents.iter().map(|parent| {
-        quote_spanned! { parent.span() => <dyn #parent as #krate::private::Interface>::DESCRIPTOR }
-    });
+    let descriptor = descriptor(interface);
     let accepts = accepts(interface, &object);
     quote! {
         impl #parameters #krate::private::Interface for #object #conditions {
-            const DESCRIPTOR: &'static #krate::private::Descriptor = &#krate::private::Descriptor {
-                name: #name,
-                id: #krate::private::InterfaceId::of(#name),
-                methods: &[#(#methods),*],
-                parents: &[#(#parents_checked),*],
-            };
+            fn descriptor() -> &'static #krate::private::Descriptor {
+                #descriptor
+            }
 
             fn dispatch(
                 servant: #krate::private::Arc<Self>,
@@ -68,6 +58,56 @@ pub(super) fn render(interface: &Interface) -> TokenStream {
     }
 }
 
+/// What `descriptor` returns: one static, or what is made of the arguments of a generic trait.
+fn descriptor(interface: &Interface) -> TokenStream {
+    let (krate, name) = (&interface.krate, &interface.name);
+    let methods = interface.methods.iter().enumerate().map(|(at, method)| {
+        let (cfgs, info) = (&method.cfgs, method_static(at));
+        quote!(#(#cfgs)* &#info)
+    });
+    let parents = interface.parents.iter().map(|parent| {
+        quote_spanned! { parent.span() => <dyn #parent as #krate::private::Interface>::descriptor }
+    });
+    let (methods, parents) = (quote!(&[#(#methods),*]), quote!(&[#(#parents),*]));
+    if !is_generic(interface) {
+        return quote! {
+            static DESCRIPTOR: #krate::private::Descriptor = #krate::private::Descriptor {
+                name: #name,
+                id: #krate::private::InterfaceId::of(#name),
+                methods: #methods,
+                parents: #parents,
+            };
+            &DESCRIPTOR
+        };
+    }
+    let arguments = interface.item.generics.params.iter().map(|parameter| type_argument(krate, parameter));
+    quote! {
+        use #krate::private::generic::{ByInterface as _, ByNothing as _, ByShape as _};
+        let generic = #krate::private::Generic {
+            name: #name,
+            methods: #methods,
+            parents: #parents,
+            arguments: || [#(#arguments),*].into(),
+        };
+        generic.descriptor::<Self>()
+    }
+}
+
+/// The name of an argument of a generic trait.
+fn type_argument(krate: &syn::Path, parameter: &GenericParam) -> TokenStream {
+    match parameter {
+        GenericParam::Type(parameter) => {
+            let ident = &parameter.ident;
+            quote!((&&&#krate::private::Argument::<#ident>::NEW).__rmi_name())
+        }
+        GenericParam::Const(parameter) => {
+            let ident = &parameter.ident;
+            quote!(#krate::private::generic::value(#ident))
+        }
+        GenericParam::Lifetime(_) => TokenStream::new(),
+    }
+}
+
 /// `impl<S: Account> Accepts<S> for dyn Account`.
 fn accepts(interface: &Interface, object: &TokenStream) -> TokenStream {
     let (krate, ident) = (&interface.krate, &interface.item.ident);
@@ -88,14 +128,14 @@ fn accepts(interface: &Interface, object: &TokenStream) -> TokenStream {
 
 fn arm(interface: &Interface, at: usize, method: &Method, object: &TokenStream) -> TokenStream {
     let (krate, ident, cfgs) = (&interface.krate, &method.ident, &method.cfgs);
-    let (info, name, spawn) = (method_static(at), &interface.name, method.options.spawn);
+    let (info, spawn) = (method_info(interface, at), method.options.spawn);
     let trait_ident = &interface.item.ident;
     let (_, generic_arguments, _) = interface.item.generics.split_for_impl();
     let (servant, call, arguments) = (local("servant"), quote!(call), local("arguments"));
     let aliases = method
         .names()
         .skip(1)
-        .map(|(alias, _)| quote!(|| #call.method == #krate::private::MethodId::of(#name, #alias)));
+        .map(|(alias, _)| quote!(|| #call.method == #krate::private::MethodId::named((#info).id.interface, #alias)));
     let takes = method.arguments.iter().zip(argument_names(method)).map(|(argument, text)| {
         let (local_name, take) = (&argument.ident, take(krate, &arguments, &text, argument));
         quote!(let #local_name = #take;)
@@ -110,7 +150,7 @@ fn arm(interface: &Interface, at: usize, method: &Method, object: &TokenStream) 
     let serve = quote_spanned!(returns => #call.serve);
     quote! {
         #(#cfgs)*
-        if #call.method == #info.id #(#aliases)* {
+        if #call.method == (#info).id #(#aliases)* {
             let #servant = servant;
             return #serve(#spawn, move |#arguments| {
                 #(#takes)*

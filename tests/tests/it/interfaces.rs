@@ -208,19 +208,112 @@ impl rmi_core::Dispatch for Named {
     }
 }
 
+/// Interfaces with these numbers.
+macro_rules! numbered {
+    ($($number:literal)*) => { &[$(|| named(concat!("tests.Parent", $number))),*] };
+}
+
+fn named(name: &'static str) -> &'static rmi_core::Descriptor {
+    Box::leak(Box::new(rmi_core::Descriptor { name, id: InterfaceId::of(name), methods: &[], parents: &[] }))
+}
+
 #[tokio::test]
 async fn an_object_has_no_more_interfaces_than_a_reference_can_name() {
-    let parent = |number: usize| -> &'static rmi_core::Descriptor {
-        let name: &'static str = format!("tests.Parent{number}").leak();
-        Box::leak(Box::new(rmi_core::Descriptor { name, id: InterfaceId::of(name), methods: &[], parents: &[] }))
-    };
-    let parents: Vec<_> = (0..31).map(parent).collect();
-    let parents: &'static [&'static rmi_core::Descriptor] = parents.leak();
-    let shape = <dyn Shape as Interface>::DESCRIPTOR;
+    let shape = <dyn Shape as Interface>::descriptor();
+    let parents = numbered![0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30];
     let most = rmi_core::Descriptor { name: shape.name, id: shape.id, methods: shape.methods, parents };
     let object = AnyProxy::from_dispatch(Named(Box::leak(Box::new(most)))).cast::<dyn Shape>().unwrap();
     let error = object.and::<dyn Audit>(Arc::new(Red::default())).unwrap_err();
     assert_eq!(error.message(), "object of 33 interfaces exceeds the limit of 32");
+}
+
+/// Generic interfaces, each instance of which is one of its own.
+mod instances {
+    use super::*;
+    use serde::{Serialize, de::DeserializeOwned};
+
+    #[remote(name = "tests.Store")]
+    trait Store<T: Serialize + DeserializeOwned + Clone + Send + Sync> {
+        async fn get(&self) -> Result<T, RemoteError>;
+        #[remote(alias = "set")]
+        async fn put(&self, value: T) -> Result<(), RemoteError>;
+    }
+
+    #[remote(name = "tests.Ledger")]
+    trait Ledger: Store<u64> {
+        async fn doubled(&self) -> Result<u64, RemoteError>;
+    }
+
+    struct Shelf<T>(std::sync::Mutex<T>);
+
+    #[remote]
+    impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Store<T> for Shelf<T> {
+        async fn get(&self) -> Result<T, RemoteError> {
+            Ok(self.0.lock().unwrap().clone())
+        }
+
+        async fn put(&self, value: T) -> Result<(), RemoteError> {
+            *self.0.lock().unwrap() = value;
+            Ok(())
+        }
+    }
+
+    #[remote]
+    impl Ledger for Shelf<u64> {
+        async fn doubled(&self) -> Result<u64, RemoteError> {
+            Ok(2 * self.get().await?)
+        }
+    }
+
+    fn shelf<T>(value: T) -> Shelf<T> {
+        Shelf(std::sync::Mutex::new(value))
+    }
+
+    #[tokio::test]
+    async fn an_instance_is_not_taken_for_another_of_the_same_trait() {
+        let setting = setting().await;
+        let reference = setting.host.export(&Proxy::<dyn Store<u64>>::new(shelf(7))).unwrap();
+        assert_eq!(*reference.interfaces, ["tests.Store<u64>"]);
+        let far: Proxy<dyn Store<u64>> = setting.caller.proxy(&reference).unwrap();
+        assert_eq!(far.get().await.unwrap(), 7);
+        let text = "the object does not implement tests.Store<string>; it implements tests.Store<u64>";
+        for refused in [setting.caller.proxy::<dyn Store<String>>(&reference), far.cast(), far.checked_cast().await] {
+            let error = refused.unwrap_err();
+            assert_eq!((error.kind(), error.message()), (ErrorKind::NoSuchInterface, text));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_as_another_instance_does_not_run() {
+        let setting = setting().await;
+        let far = setting.far(&Proxy::<dyn Store<Vec<u8>>>::new(shelf(vec![1])), &[]);
+        let error = far.cast::<dyn Store<Vec<u16>>>().unwrap().put(vec![2]).await.unwrap_err();
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::NoSuchInterface, Executed::No));
+        assert!(error.message().contains("tests.Store<list<u8>>"), "{error}");
+        assert_eq!(far.cast::<dyn Store<Vec<u8>>>().unwrap().get().await.unwrap(), [1]);
+    }
+
+    #[tokio::test]
+    async fn the_earlier_name_of_a_method_is_understood_by_an_instance() {
+        let setting = setting().await;
+        let far = setting.far(&Proxy::<dyn Store<u8>>::new(shelf(1)), &[]);
+        let call = Call::new(MethodId::of("tests.Store<u8>", "set"), Bytes::from_static(&[0x91, 9]));
+        far.invoke(call).await.unwrap();
+        assert_eq!(far.cast::<dyn Store<u8>>().unwrap().get().await.unwrap(), 9);
+    }
+
+    #[tokio::test]
+    async fn an_interface_inherits_the_methods_of_an_instance() {
+        let setting = setting().await;
+        let reference = setting.host.export(&Proxy::<dyn Ledger>::new(shelf(4))).unwrap();
+        assert_eq!(*reference.interfaces, ["tests.Ledger", "tests.Store<u64>"]);
+        let far: Proxy<dyn Ledger> = setting.caller.proxy(&reference).unwrap();
+        far.put(5).await.unwrap();
+        assert_eq!((far.get().await.unwrap(), far.doubled().await.unwrap()), (5, 10));
+        let store: Proxy<dyn Store<u64>> = far.cast().unwrap();
+        assert_eq!(store.get().await.unwrap(), 5);
+        assert_eq!(far.cast::<dyn Store<u32>>().unwrap_err().kind(), ErrorKind::NoSuchInterface);
+    }
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ impl Registry {
         balance: Balance,
     ) -> Result<Proxy<T>, NamingError> {
         let name = parse(name)?;
-        let members = Arc::new(Members::new(name, T::DESCRIPTOR.name, self.node().opener()));
+        let members = Arc::new(Members::new(name, T::descriptor().name, self.node().opener()));
         let (follower, bindings) = Follower::begin(self.naming(), &members).await?;
         let (alive, over) = oneshot::channel();
         tokio::spawn(follower.follow(over));
@@ -84,11 +84,11 @@ impl Registry {
         {
             return Err(NamingError::WrongInterface {
                 name: other.name.clone(),
-                wanted: T::DESCRIPTOR.name.to_owned(),
+                wanted: T::descriptor().name.to_owned(),
                 found: other.object.interfaces.join(", "),
             });
         }
-        let interfaces: Arc<[String]> = T::DESCRIPTOR.names().into_iter().map(str::to_owned).collect();
+        let interfaces: Arc<[String]> = T::descriptor().names().into_iter().map(str::to_owned).collect();
         Ok(Proxy::over(Arc::new(Group {
             members,
             balance,

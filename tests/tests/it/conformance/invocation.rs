@@ -148,7 +148,7 @@ async fn a_method_named_like_a_keyword_works() {
     let (_host, caller, reference) = exported(Proxy::<dyn Keywords>::new(Both)).await;
     let keywords: Proxy<dyn Keywords> = caller.proxy(&reference).unwrap();
     assert_eq!(keywords.r#type(5).await.unwrap(), 5);
-    assert_eq!(<dyn Keywords as Interface>::DESCRIPTOR.methods[0].name, "type");
+    assert_eq!(<dyn Keywords as Interface>::descriptor().methods[0].name, "type");
 }
 
 #[remote]
@@ -248,7 +248,7 @@ async fn metadata_of_a_call_reaches_the_servant() {
 #[tokio::test]
 async fn a_reference_says_what_the_servant_implements() {
     let (_host, caller, reference) = exported(Proxy::<dyn Derived>::new(Both)).await;
-    assert_eq!(caller.any_proxy(&reference).interfaces(), <dyn Derived as Interface>::DESCRIPTOR.names());
-    let methods: Vec<_> = <dyn Derived as Interface>::DESCRIPTOR.methods.iter().map(|method| method.name).collect();
+    assert_eq!(caller.any_proxy(&reference).interfaces(), <dyn Derived as Interface>::descriptor().names());
+    let methods: Vec<_> = <dyn Derived as Interface>::descriptor().methods.iter().map(|method| method.name).collect();
     assert_eq!(methods, ["more"]);
 }

@@ -95,7 +95,7 @@ async fn a_membrane_wraps_what_crosses_it_unwraps_what_returns_and_is_cut_at_onc
     let (inside, between, outside) = (start().await.unwrap(), start().await.unwrap(), start().await.unwrap());
     let hidden = guide();
     let behind: Proxy<dyn Guide> = between.proxy(&inside.export(&hidden).unwrap()).unwrap();
-    let membrane = Membrane::new(&[<dyn Guide as Interface>::DESCRIPTOR]);
+    let membrane = Membrane::new(&[<dyn Guide as Interface>::descriptor()]);
     let wrapper: Proxy<dyn Guide> = membrane.cross(&behind.into()).unwrap().cast().unwrap();
     let seen: Proxy<dyn Guide> = outside.proxy(&between.export(&wrapper).unwrap()).unwrap();
 

@@ -1,5 +1,8 @@
 //! What `#[remote]` makes of a trait.
 
+pub mod generic;
+pub(crate) mod shape;
+
 use std::any::{Any, TypeId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +21,9 @@ use crate::id::{InterfaceId, MethodId, hash};
     note = "put `#[remote]` on the trait"
 )]
 pub trait Interface: Send + Sync + 'static {
-    /// What the interface is called and which methods it has.
-    const DESCRIPTOR: &'static Descriptor;
+    /// The name, methods and supertraits of the interface: always the same one, also of a generic trait, of which every
+    /// instance has its own.
+    fn descriptor() -> &'static Descriptor;
 
     /// Offers the call to the interface's own methods, then to those of its supertraits.
     #[doc(hidden)]
@@ -55,14 +59,15 @@ impl<S, T: ?Sized + Accepts<S>> Servant<T> for S {
 /// The name, methods and supertraits of an interface.
 #[derive(Debug)]
 pub struct Descriptor {
-    /// The name on the wire: the trait's name, or what `#[remote(name = "…")]` says.
+    /// The name on the wire: the trait's name, or what `#[remote(name = "…")]` says, and the arguments of a generic trait:
+    /// `Store<u64>`.
     pub name: &'static str,
     /// The hash of the name.
     pub id: InterfaceId,
     /// The interface's own methods, in the order they were written.
     pub methods: &'static [&'static Method],
     /// The interfaces it extends.
-    pub parents: &'static [&'static Self],
+    pub parents: &'static [fn() -> &'static Self],
 }
 
 impl Descriptor {
@@ -71,7 +76,7 @@ impl Descriptor {
     pub fn names(&self) -> Vec<&'static str> {
         let mut names = vec![self.name];
         for parent in self.parents {
-            for name in parent.names() {
+            for name in parent().names() {
                 if !names.contains(&name) {
                     names.push(name);
                 }
@@ -86,13 +91,13 @@ impl Descriptor {
         if self.id == id.interface {
             return self.methods.iter().find(|method| method.id == id).copied();
         }
-        self.parents.iter().find_map(|parent| parent.method(id))
+        self.parents.iter().find_map(|parent| parent().method(id))
     }
 
     /// Whether this is the interface with this id or extends it.
     #[must_use]
     pub fn is(&self, id: InterfaceId) -> bool {
-        self.id == id || self.parents.iter().any(|parent| parent.is(id))
+        self.id == id || self.parents.iter().any(|parent| parent().is(id))
     }
 }
 

@@ -1,0 +1,42 @@
+//! A reference inside a value: the index under which it travels.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error, Visitor};
+use serde::ser::{Error as _, Serializer};
+
+use crate::call::{Target, scope};
+use crate::interface::shape;
+use crate::wire::codec::REFERENCE;
+
+/// Writes the index of `target`, which travels beside the value.
+pub(crate) fn serialize<S: Serializer>(target: &Target, serializer: S) -> Result<S::Ok, S::Error> {
+    let index = scope::put(target).map_err(S::Error::custom)?;
+    serializer.serialize_newtype_struct(REFERENCE, &index)
+}
+
+/// Reads the index of a reference and takes what it refers to, which is called `name`.
+pub(crate) fn target<'de, D: Deserializer<'de>>(deserializer: D, name: fn() -> String) -> Result<Target, D::Error> {
+    let index = deserializer.deserialize_newtype_struct(REFERENCE, Index(name))?;
+    scope::take(index).map_err(D::Error::custom)
+}
+
+/// Reads an index. The numbers of a body never come as `u32`, so that none of them is taken for one. It says what it expects
+/// where something else came, and where a type is named by its shape.
+struct Index(fn() -> String);
+
+impl<'de> Visitor<'de> for Index {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", shape::REFERENCE, (self.0)())
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<u32, D::Error> {
+        deserializer.deserialize_u32(self)
+    }
+
+    fn visit_u32<E: Error>(self, index: u32) -> Result<u32, E> {
+        Ok(index)
+    }
+}
