@@ -178,6 +178,13 @@ impl RemoteError {
         self
     }
 
+    /// The same error with what it was about before its text.
+    #[must_use]
+    pub(crate) fn within(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
     /// The same error about a call that had come so far already.
     #[must_use]
     pub(crate) fn at_least(mut self, executed: Executed) -> Self {

@@ -68,7 +68,7 @@ pub use call::{
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, Executed, Fault, RemoteError};
 pub use id::{InterfaceId, MethodId, NodeId, ObjectId};
-pub use interface::{Accepts, Descriptor, Failure, Interface, Method, MethodResult, Servant};
+pub use interface::{Accepts, Descriptor, Failure, Interface, InterfaceType, Method, MethodResult, Servant};
 pub use limits::Limits;
 pub use metadata::Metadata;
 pub use naming::Registry;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use crate::call::{Arguments, Dispatched, Incoming, Outgoing};
 pub use crate::id::{InterfaceId, MethodId};
 pub use crate::interface::generic::{self, Argument, Generic};
-pub use crate::interface::{Accepts, Descriptor, Failure, Interface, Method, MethodResult};
+pub use crate::interface::{Accepts, Descriptor, Failure, Interface, InterfaceType, Method, MethodResult};
 pub use crate::proxy::Proxy;
 pub use crate::proxy::invoke::{call, call_local, local};
 

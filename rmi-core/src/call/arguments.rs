@@ -1,5 +1,7 @@
 //! The arguments of a call: encoded by the caller's proxy, taken one by one by the servant's side.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::call::scope::References;
 use crate::call::{Incoming, Outcome, Reply, Status, Target, scope};
 use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::interface::Method;
 use crate::wire::codec::{self, Form};
 
 /// The arguments of a call that is being made. The first failure is kept and told when the call is made.
@@ -14,7 +17,7 @@ pub struct Outgoing {
     body: Vec<u8>,
     form: Form,
     references: References,
-    failure: Option<RemoteError>,
+    failure: Option<(&'static str, String)>,
 }
 
 impl Outgoing {
@@ -43,8 +46,7 @@ impl Outgoing {
         }
         let (body, form) = (&mut self.body, self.form);
         if let Err(error) = scope::encoding(&mut self.references, || codec::encode(value, form, body)) {
-            let text = format!("argument {name} cannot be encoded: {error}");
-            self.failure = Some(RemoteError::new(ErrorKind::BadArgument, Executed::No, text));
+            self.failure = Some((name, error.to_string()));
         }
     }
 
@@ -58,16 +60,20 @@ impl Outgoing {
         self.push(name, &value.map(serde_bytes::Bytes::new));
     }
 
-    pub(crate) fn finish(self) -> Result<(Bytes, Vec<Target>), RemoteError> {
+    pub(crate) fn finish(self, method: &Method) -> Result<(Bytes, Vec<Target>), RemoteError> {
         match self.failure {
             None => Ok((self.body.into(), self.references.into_list())),
-            Some(error) => Err(error),
+            Some((name, error)) => {
+                let text = format!("argument `{name}` of {method} cannot be encoded: {error}");
+                Err(RemoteError::new(ErrorKind::BadArgument, Executed::No, text))
+            }
         }
     }
 }
 
 /// The arguments of a call that has arrived, taken from first to last. Surplus ones are never looked at.
 pub struct Arguments {
+    method: &'static Method,
     body: Bytes,
     references: References,
     left: u32,
@@ -75,12 +81,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn new(call: Incoming) -> Result<Self, RemoteError> {
-        let bad = |text: String| RemoteError::new(ErrorKind::BadArguments, Executed::No, text);
-        codec::check(&call.body).map_err(|error| bad(format!("the arguments are not well-formed: {error}")))?;
-        let (left, at) =
-            codec::read_array_header(&call.body).ok_or_else(|| bad("the arguments are not an array".into()))?;
-        Ok(Self { body: call.body, references: call.references.into(), left, at })
+    pub(crate) fn new(method: &'static Method, call: Incoming) -> Result<Self, RemoteError> {
+        let wrong = |what: &dyn fmt::Display| bad(format!("the arguments of {method} are not {what}"));
+        codec::check(&call.body).map_err(|error| wrong(&format_args!("well-formed: {error}")))?;
+        let (left, at) = codec::read_array_header(&call.body).ok_or_else(|| wrong(&"an array"))?;
+        Ok(Self { method, body: call.body, references: call.references.into(), left, at })
     }
 
     /// Decodes the next argument.
@@ -88,7 +93,7 @@ impl Arguments {
     /// # Errors
     /// `BadArguments`, not executed: it is missing, or not a `T`.
     pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, RemoteError> {
-        self.take_optional(name)?.ok_or_else(|| missing(name))
+        self.take_optional(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// Decodes the next argument, or takes its default when an older caller did not send it.
@@ -104,7 +109,7 @@ impl Arguments {
     /// # Errors
     /// `BadArguments`, not executed: it is missing, or not a byte string.
     pub fn take_bytes(&mut self, name: &'static str) -> Result<Bytes, RemoteError> {
-        self.take_optional_bytes(name)?.ok_or_else(|| missing(name))
+        self.take_optional_bytes(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// Takes the next argument, a byte string or nil, without copying it; `None` as well when it was not sent.
@@ -132,10 +137,8 @@ impl Arguments {
         }
         let rest = self.body.get(self.at..).unwrap_or_default();
         let decoded = scope::decoding(&mut self.references, || codec::decode_next::<T>(rest));
-        let (value, used) = decoded.map_err(|error| {
-            let text = format!("argument {name} cannot be decoded: {error}");
-            RemoteError::new(ErrorKind::BadArguments, Executed::No, text)
-        })?;
+        let (value, used) =
+            decoded.map_err(|error| bad(format!("argument `{name}` of {} cannot be decoded: {error}", self.method)))?;
         self.advance(self.at + used);
         Ok(Some(value))
     }
@@ -144,14 +147,19 @@ impl Arguments {
         self.left -= 1;
         self.at = next;
     }
+
+    fn missing(&self, name: &str) -> RemoteError {
+        bad(format!("argument `{name}` of {} is missing", self.method))
+    }
 }
 
-fn missing(name: &str) -> RemoteError {
-    RemoteError::new(ErrorKind::BadArguments, Executed::No, format!("argument {name} is missing"))
+fn bad(text: String) -> RemoteError {
+    RemoteError::new(ErrorKind::BadArguments, Executed::No, text)
 }
 
-/// The reply that carries `result`.
-pub(crate) fn encode_result<T: Serialize, E: Serialize>(result: &Result<T, E>, form: Form) -> Outcome {
+/// The reply that carries the result of `method`.
+pub(crate) fn encode_result<T: Serialize, E: Serialize>(method: &Method, result: &Result<T, E>) -> Outcome {
+    let form = Form::ByName;
     let mut body = Vec::with_capacity(32);
     let mut references = References::default();
     let (status, encoded) = scope::encoding(&mut references, || match result {
@@ -161,20 +169,20 @@ pub(crate) fn encode_result<T: Serialize, E: Serialize>(result: &Result<T, E>, f
     match encoded {
         Ok(()) => Ok(Reply { status, body: body.into(), references: references.into_list() }),
         Err(error) => {
-            let text = format!("the result cannot be encoded: {error}");
+            let text = format!("the result of {method} cannot be encoded: {error}");
             Err(RemoteError::new(ErrorKind::BadResult, Executed::Yes, text))
         }
     }
 }
 
 /// The result that `reply` carries.
-pub(crate) fn decode_result<T, E>(reply: Reply) -> Result<T, E>
+pub(crate) fn decode_result<T, E>(method: &Method, reply: Reply) -> Result<T, E>
 where
     T: DeserializeOwned,
     E: DeserializeOwned + From<RemoteError>,
 {
     let bad = |error: codec::DecodeError| {
-        let text = format!("the reply cannot be decoded: {error}");
+        let text = format!("the reply of {method} cannot be decoded: {error}");
         E::from(RemoteError::new(ErrorKind::BadReply, Executed::Yes, text))
     };
     codec::check(&reply.body).map_err(bad)?;

@@ -121,7 +121,7 @@ mod tests {
 
     impl Dispatch for Nothing {
         fn descriptor(&self) -> &'static Descriptor {
-            const { &Descriptor { name: "Nothing", id: crate::id::InterfaceId::of("Nothing"), methods: &[], parents: &[] } }
+            const { &Descriptor::new("Nothing") }
         }
 
         fn dispatch(&self, call: Incoming) -> Dispatched {

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use crate::call::{Arguments, Outcome, Target, arguments, promised};
 use crate::error::RemoteError;
 use crate::id::MethodId;
-use crate::interface::{Descriptor, MethodResult};
-use crate::wire::codec::Form;
+use crate::interface::{Descriptor, Method, MethodResult};
 
 /// A call that has arrived for an object of this process.
 pub struct Incoming {
@@ -36,22 +35,22 @@ pub enum Dispatched {
 }
 
 impl Incoming {
-    /// Decodes the arguments with `start` and, when they are good, runs the future it returns.
-    pub fn serve<S, F, R>(self, spawn: bool, start: S) -> Dispatched
+    /// Decodes the arguments of `method` with `start` and, when they are good, runs the future it returns.
+    pub fn serve<S, F, R>(self, method: &'static Method, start: S) -> Dispatched
     where
         S: FnOnce(&mut Arguments) -> Result<F, RemoteError>,
         F: Future<Output = R> + Send + 'static,
         R: MethodResult,
     {
-        let started = Arguments::new(self).and_then(|mut arguments| start(&mut arguments));
+        let started = Arguments::new(method, self).and_then(|mut arguments| start(&mut arguments));
         match started {
-            Ok(method) => {
+            Ok(running) => {
                 let future = async move {
-                    let outcome = arguments::encode_result(&method.await.into_result(), Form::ByName);
+                    let outcome = arguments::encode_result(method, &running.await.into_result());
                     // In a box: it is rare, and would take its place in the future of every call.
                     if promised::is_in(&outcome) { Box::pin(promised::settled(outcome)).await } else { outcome }
                 };
-                Dispatched::Serve { future: Box::pin(future), spawn }
+                Dispatched::Serve { future: Box::pin(future), spawn: method.spawn }
             }
             Err(error) => Dispatched::Serve { future: Box::pin(std::future::ready(Err(error))), spawn: false },
         }

@@ -6,14 +6,18 @@ use std::sync::OnceLock;
 use crate::call::{Dispatch, Dispatched, Incoming, LocalObject};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::{InterfaceId, MethodId};
+use crate::interface::names::{self, SameName};
 use crate::interface::{Descriptor, Method};
 use crate::limits;
 
 /// The interface that every exported object has, whatever its servants. Traits cannot have this name.
-const OBJECT: &str = "rmi.Object";
+static OBJECT: Descriptor = Descriptor { methods: &[&INTERFACES], ..Descriptor::new("rmi.Object") };
 
 /// Its one method: the names of the object's interfaces, as in a reference to it.
-pub(crate) static INTERFACES: Method = Method { idempotent: true, ..Method::new(OBJECT, "interfaces", &[]) };
+pub(crate) static INTERFACES: Method = Method { idempotent: true, ..Method::new("rmi.Object", "interfaces", &[]) };
+
+/// How many bytes of names an error lists.
+const LISTED_MAX: usize = 1024;
 
 /// The servants of an object beyond its first, in the order they were added. They are never taken away, so a call passes
 /// them without a lock.
@@ -36,18 +40,19 @@ impl Further {
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &dyn Dispatch> {
+    fn iter(&self) -> impl Iterator<Item = &dyn Dispatch> + Clone {
         std::iter::successors(self.0.get(), |link| link.next.0.get()).map(|link| &*link.servant)
     }
 }
 
 impl LocalObject {
-    fn servants(&self) -> impl Iterator<Item = &dyn Dispatch> {
+    fn servants(&self) -> impl Iterator<Item = &dyn Dispatch> + Clone {
         std::iter::once(&*self.servant).chain(self.further.iter())
     }
 
     /// One more servant, for the interfaces that the object does not have yet.
     pub(crate) fn offer(&self, servant: Box<dyn Dispatch>) -> Result<(), RemoteError> {
+        self.admit(servant.descriptor()).map_err(|same| same.error(ErrorKind::Misuse))?;
         let names = distinct(self.servants().chain(std::iter::once(&*servant)));
         if names.len() > limits::INTERFACES_MAX {
             // A peer would take a reference that names more for a violation.
@@ -58,14 +63,29 @@ impl LocalObject {
         Ok(())
     }
 
+    /// Two types of one name cannot be told apart in calls that arrive. Those of an object that peers may know meet the wire now.
+    fn admit(&self, descriptor: &'static Descriptor) -> Result<(), SameName> {
+        let known = |new: &'static Descriptor| self.find(new.id).and_then(|known| SameName::between(new, known));
+        match descriptor.family().into_iter().find_map(known) {
+            Some(same) => Err(same),
+            None if self.id.get().is_some() => names::take(std::iter::once(descriptor)),
+            None => Ok(()),
+        }
+    }
+
+    /// The object is about to meet the wire, and with it the names of its interfaces.
+    pub(crate) fn take_names(&self) -> Result<(), SameName> {
+        names::take(self.servants().map(Dispatch::descriptor))
+    }
+
     /// The names of its interfaces, each once; those of one servant the most derived first.
     pub(crate) fn interfaces(&self) -> Vec<&'static str> {
         distinct(self.servants())
     }
 
-    /// Whether it has the interface.
-    pub(crate) fn is(&self, id: InterfaceId) -> bool {
-        id == INTERFACES.id.interface || self.servants().any(|servant| servant.descriptor().is(id))
+    /// The interface with this id, if it has it.
+    pub(crate) fn find(&self, id: InterfaceId) -> Option<&'static Descriptor> {
+        self.servants().find_map(|servant| servant.descriptor().find(id)).or((id == OBJECT.id).then_some(&OBJECT))
     }
 
     /// The method with this id, that of every object included.
@@ -82,11 +102,25 @@ impl LocalObject {
         self.servants().map(Dispatch::descriptor).find(declares).unwrap_or_else(|| self.servant.descriptor())
     }
 
+    /// Tells a caller that there is no such method, and what there is instead.
+    pub(crate) fn lacks(&self, method: MethodId) -> RemoteError {
+        let (kind, text) = match self.find(method.interface) {
+            Some(interface) => (ErrorKind::NoSuchMethod, lacking(interface, method)),
+            None => {
+                let known = listed(self.interfaces());
+                let text =
+                    format!("the object does not implement interface {:?}; it implements {known}", method.interface);
+                (ErrorKind::NoSuchInterface, text)
+            }
+        };
+        RemoteError::new(kind, Executed::No, text)
+    }
+
     /// Offers the call to one servant after the other.
     pub(crate) fn dispatch(&self, call: Incoming) -> Dispatched {
         if call.method == INTERFACES.id {
             let names: Vec<_> = self.interfaces().into_iter().map(str::to_owned).collect();
-            return call.serve(false, move |_| Ok(async move { Ok::<_, RemoteError>(names) }));
+            return call.serve(&INTERFACES, move |_| Ok(async move { Ok::<_, RemoteError>(names) }));
         }
         let mut unknown = call;
         for servant in self.servants() {
@@ -104,6 +138,29 @@ impl LocalObject {
     }
 }
 
+fn lacking(interface: &Descriptor, method: MethodId) -> String {
+    let known = listed(interface.methods.iter().map(|method| method.name));
+    let (name, path) = (interface.name, interface.path());
+    format!("the object's {name} is `{path}`, which has no method {:08x}; its methods are {known}", method.method)
+}
+
+/// The names, as many as there is room for.
+fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
+    let (mut text, mut left_out) = (String::new(), 0);
+    for name in names {
+        if text.len() + name.len() > LISTED_MAX {
+            left_out += 1;
+            continue;
+        }
+        let separator = if text.is_empty() { "" } else { ", " };
+        text.extend([separator, name]);
+    }
+    if left_out > 0 {
+        text.push_str(&format!(" and {left_out} more"));
+    }
+    text
+}
+
 fn distinct<'a>(servants: impl Iterator<Item = &'a dyn Dispatch>) -> Vec<&'static str> {
     let mut names = Vec::new();
     for name in servants.flat_map(|servant| servant.descriptor().names()) {
@@ -112,4 +169,17 @@ fn distinct<'a>(servants: impl Iterator<Item = &'a dyn Dispatch>) -> Vec<&'stati
         }
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_names_is_bounded() {
+        assert_eq!(listed(["open", "shut"]), "open, shut");
+        let long: &'static str = "x".repeat(600).leak();
+        assert_eq!(listed([long, long, "shut", long]), format!("{long}, shut and 2 more"));
+        assert_eq!(listed([]), "");
+    }
 }

@@ -182,8 +182,7 @@ mod tests {
 
     impl crate::call::Dispatch for Nothing {
         fn descriptor(&self) -> &'static crate::interface::Descriptor {
-            use crate::{id::InterfaceId, interface::Descriptor};
-            const { &Descriptor { name: "Nothing", id: InterfaceId::of("Nothing"), methods: &[], parents: &[] } }
+            const { &crate::interface::Descriptor::new("Nothing") }
         }
 
         fn dispatch(&self, call: crate::call::Incoming) -> crate::call::Dispatched {

@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock};
 use serde::de::DeserializeOwned;
 
 use crate::id::{InterfaceId, MethodId, hash};
-use crate::interface::{Descriptor, Interface, Method, shape};
+use crate::interface::{Descriptor, Interface, InterfaceType, Method, shape};
 
 /// The longest name that an interface may have, in bytes.
 const NAME_MAX: usize = 255;
@@ -58,7 +58,7 @@ impl Generic<'_> {
         let id = TypeId::of::<T>();
         if NAMING.with_borrow(|naming| !naming.is_empty()) {
             // As a part of another name, which must not depend on which of the two is asked for first.
-            return self.leak(self.instance_name(id));
+            return self.leak::<T>(self.instance_name(id));
         }
         let known = INSTANCES.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(descriptor) = known.as_ref().and_then(|known| known.get(&id)) {
@@ -68,7 +68,7 @@ impl Generic<'_> {
         // Without the lock: to name the arguments, code of the program runs.
         let name = self.instance_name(id);
         let mut known = INSTANCES.write().unwrap_or_else(PoisonError::into_inner);
-        known.get_or_insert_default().entry(id).or_insert_with(|| self.leak(name))
+        known.get_or_insert_default().entry(id).or_insert_with(|| self.leak::<T>(name))
     }
 
     fn instance_name(&self, id: TypeId) -> String {
@@ -83,15 +83,16 @@ impl Generic<'_> {
         if name.len() <= NAME_MAX { name } else { format!("{}<#{:08x}>", self.name, hash(&arguments)) }
     }
 
-    fn leak(&self, name: String) -> &'static Descriptor {
+    fn leak<T: ?Sized + Interface>(&self, name: String) -> &'static Descriptor {
         let name: &'static str = name.leak();
         let id = InterfaceId::of(name);
         let own = |method: &&'static Method| -> &'static Method {
             let id = MethodId { interface: id, ..method.id };
-            Box::leak(Box::new(Method { id, ..(*method).clone() }))
+            Box::leak(Box::new(Method { interface: name, id, ..(*method).clone() }))
         };
         let methods: Vec<_> = self.methods.iter().map(own).collect();
-        Box::leak(Box::new(Descriptor { name, id, methods: methods.leak(), parents: self.parents.to_vec().leak() }))
+        let of = Some(InterfaceType::of::<T>());
+        Box::leak(Box::new(Descriptor { name, id, methods: methods.leak(), parents: self.parents.to_vec().leak(), of }))
     }
 }
 

@@ -1,9 +1,11 @@
 //! What `#[remote]` makes of a trait.
 
 pub mod generic;
+pub(crate) mod names;
 pub(crate) mod shape;
 
 use std::any::{Any, TypeId};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use serde::de::DeserializeOwned;
 use crate::call::{Dispatched, Incoming};
 use crate::error::RemoteError;
 use crate::id::{InterfaceId, MethodId, hash};
+
+pub use names::InterfaceType;
 
 /// A trait marked `#[remote]`, as the type `dyn Trait`. Only `#[remote]` implements it.
 #[diagnostic::on_unimplemented(
@@ -68,9 +72,32 @@ pub struct Descriptor {
     pub methods: &'static [&'static Method],
     /// The interfaces it extends.
     pub parents: &'static [fn() -> &'static Self],
+    /// The Rust type; `None` in a descriptor that was written by hand, which stands for whatever type has the name.
+    pub of: Option<InterfaceType>,
 }
 
 impl Descriptor {
+    /// An interface of this name with no methods, of no type: to write a descriptor by hand.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, id: InterfaceId::of(name), methods: &[], parents: &[], of: None }
+    }
+
+    /// The interface and everything it extends, the most derived first. One that is reached on two ways is there twice.
+    pub(crate) fn family(&'static self) -> Vec<&'static Self> {
+        std::iter::once(self).chain(self.parents.iter().flat_map(|parent| parent().family())).collect()
+    }
+
+    /// The one with this id: the interface itself, or what it extends.
+    pub(crate) fn find(&'static self, id: InterfaceId) -> Option<&'static Self> {
+        if self.id == id { Some(self) } else { self.parents.iter().find_map(|parent| parent().find(id)) }
+    }
+
+    /// The path of the trait if there is one, else the name.
+    pub(crate) fn path(&self) -> &'static str {
+        self.of.map_or(self.name, |of| of.path())
+    }
+
     /// The names of the interface and of everything it extends, each once, the most derived first.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
@@ -101,9 +128,11 @@ impl Descriptor {
     }
 }
 
-/// A method of an interface.
+/// A method of an interface. Prints as `Interface/method`.
 #[derive(Debug, Clone)]
 pub struct Method {
+    /// The name of the interface on the wire.
+    pub interface: &'static str,
     /// The name on the wire.
     pub name: &'static str,
     /// The id on the wire.
@@ -132,6 +161,7 @@ impl Method {
     pub const fn new(interface: &'static str, name: &'static str, arguments: &'static [&'static str]) -> Self {
         let id = MethodId { interface: InterfaceId(hash(interface)), method: hash(name) };
         Self {
+            interface,
             name,
             id,
             arguments,
@@ -142,6 +172,12 @@ impl Method {
             promises: false,
             timeout: None,
         }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.interface, self.name)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::call::CallOptions;
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::error::ErrorKind;
 use crate::id::ObjectId;
 use crate::interface::Interface;
 use crate::naming::binding::{Binding, Tags};
@@ -83,7 +84,7 @@ impl Registry {
         E: TryInto<Endpoint, Error: Into<EndpointError>>,
     {
         let endpoint = endpoint.try_into().map_err(|error| NamingError::from(error.into()))?;
-        let naming: Proxy<dyn Naming> = node.at(&endpoint, ObjectId::REGISTRY);
+        let naming: Proxy<dyn Naming> = node.at(&endpoint, ObjectId::REGISTRY)?;
         let answered = naming.with(CallOptions::new().timeout(CONNECT_TIMEOUT)).ping().await;
         answered.map_err(|error| NamingError::NoRegistry { tried: endpoint.to_string(), reason: error.to_string() })?;
         let node = node.clone();
@@ -206,10 +207,13 @@ impl Registry {
             }
             resolved => resolved?,
         };
-        self.proxy(&binding).cast().map_err(|_| NamingError::WrongInterface {
-            name: binding.name.clone(),
-            wanted: T::descriptor().name.to_owned(),
-            found: binding.object.interfaces.join(", "),
+        self.proxy(&binding).cast().map_err(|error| match error.kind() {
+            ErrorKind::NoSuchInterface => NamingError::WrongInterface {
+                name: binding.name.clone(),
+                wanted: T::descriptor().name.to_owned(),
+                found: binding.object.interfaces.join(", "),
+            },
+            _ => error.into(),
         })
     }
 

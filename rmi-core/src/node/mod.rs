@@ -193,7 +193,8 @@ impl Node {
     /// another node gives that object's reference.
     ///
     /// # Errors
-    /// `Misuse`: the object was exported under another id.
+    /// `Misuse`: the object was exported under another id, or another trait of this program has the name of one of its
+    /// interfaces on the wire.
     pub fn export<T: ?Sized + Interface>(&self, proxy: &Proxy<T>) -> Result<ObjectRef, RemoteError> {
         self.export_any(&proxy.to_any(), None, Pin::Exported)
     }
@@ -202,7 +203,7 @@ impl Node {
     /// [`at`](Self::at).
     ///
     /// # Errors
-    /// `Misuse`: the object has another id already, the id belongs to another object, or the object is remote.
+    /// `Misuse`: as there; also when the id belongs to another object, or the object is remote.
     pub fn export_at<T: ?Sized + Interface>(&self, id: ObjectId, proxy: &Proxy<T>) -> Result<ObjectRef, RemoteError> {
         self.export_any(&proxy.to_any(), Some(id), Pin::Exported)
     }
@@ -255,7 +256,8 @@ impl Node {
     /// A proxy for a reference. Nothing is dialled before the first call.
     ///
     /// # Errors
-    /// `NoSuchInterface`: the reference does not name `T`.
+    /// `NoSuchInterface`: the reference does not name `T`. `Misuse`: another trait of this program has the name of `T` on
+    /// the wire.
     pub fn proxy<T: ?Sized + Interface>(&self, reference: &ObjectRef) -> Result<Proxy<T>, RemoteError> {
         self.any_proxy(reference).cast()
     }
@@ -273,8 +275,10 @@ impl Node {
     }
 
     /// A proxy for an object with a well-known id on whatever node answers at `endpoint`, also after it was restarted.
-    #[must_use]
-    pub fn at<T: ?Sized + Interface>(&self, endpoint: &Endpoint, object: ObjectId) -> Proxy<T> {
+    ///
+    /// # Errors
+    /// `Misuse`: another trait of this program has the name of `T` on the wire.
+    pub fn at<T: ?Sized + Interface>(&self, endpoint: &Endpoint, object: ObjectId) -> Result<Proxy<T>, RemoteError> {
         let destination = Destination { node: None, endpoints: [endpoint.clone()].into() };
         let route = self.shared().route(destination);
         let reference =

@@ -16,7 +16,7 @@ use crate::call::context::ContextParts;
 use crate::call::promised::kept;
 use crate::call::{Call, CallContext, Dispatched, Incoming, Invoke, LocalObject, Outcome, Target};
 use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::id::{MethodId, ObjectId};
+use crate::id::ObjectId;
 use crate::limits;
 use crate::node::connection::{Connection, Running, lock};
 use crate::node::now;
@@ -190,7 +190,7 @@ fn prepare(
     let enter = || span.in_scope(|| context.enter(|| object.dispatch(incoming)));
     match catch_unwind(AssertUnwindSafe(enter)) {
         Ok(Dispatched::Serve { future, spawn }) => Ok(Ready { method: future, spawn, context, span }),
-        Ok(Dispatched::Unknown(call)) => Err(unknown_method(&object, call.method)),
+        Ok(Dispatched::Unknown(call)) => Err(object.lacks(call.method)),
         Err(_) => Err(refuse(ErrorKind::Panicked, "decoding the arguments panicked")),
     }
 }
@@ -294,16 +294,6 @@ pub(super) fn guessed(connection: &Connection, objects: usize, now: Instant) {
         let text = format!("more than {} calls on objects that do not exist", limits::UNKNOWN_OBJECTS_MAX);
         connection.locked(|session| session.goodbye(code::DENIED, &text));
     }
-}
-
-fn unknown_method(object: &LocalObject, method: MethodId) -> RemoteError {
-    let id = method.interface;
-    if object.is(id) {
-        return refuse(ErrorKind::NoSuchMethod, format!("{} has no method {method:?}", object.descriptor(id).name));
-    }
-    let names = object.interfaces().join(", ");
-    let text = format!("the object does not implement interface {id:?}; it implements {names}");
-    refuse(ErrorKind::NoSuchInterface, text)
 }
 
 /// How many more objects a peer may ask for that do not exist.

@@ -14,6 +14,7 @@ use dashmap::mapref::entry::Entry as TableEntry;
 use crate::call::{Invoke, LocalObject, Target};
 use crate::error::ErrorKind;
 use crate::id::{LeaseId, ObjectId};
+use crate::interface::names::SameName;
 use crate::object::lease::{Change, Lease, TooMany};
 use crate::wire::holding::{Claimed, Released};
 
@@ -28,6 +29,8 @@ pub(crate) enum TableError {
     Revoked,
     #[error("the object has another id already, or the id belongs to another object")]
     Taken,
+    #[error(transparent)]
+    SameName(#[from] SameName),
 }
 
 impl TableError {
@@ -35,7 +38,7 @@ impl TableError {
         match self {
             Self::Full(_) => ErrorKind::Overloaded,
             Self::Closed => ErrorKind::Disconnected,
-            Self::Revoked | Self::Taken => ErrorKind::Misuse,
+            Self::Revoked | Self::Taken | Self::SameName(_) => ErrorKind::Misuse,
         }
     }
 }
@@ -201,6 +204,7 @@ impl ObjectTable {
         at: Option<ObjectId>,
         pin: Pin,
     ) -> Result<ObjectId, TableError> {
+        object.take_names()?;
         let mut leases = self.leases();
         // Of an object that was revoked leases keep the count: its id is no other's as long as they do.
         let counted = |at: ObjectId| leases.granted.values().any(|lease| lease.get(at).is_some());
@@ -299,6 +303,7 @@ impl ObjectTable {
             _ => {}
         }
         if let Target::Local(object) = target {
+            object.take_names()?;
             let mut exported = self.insert(id, object)?;
             exported.leases += u32::from(lease.get(id).is_none());
         }
@@ -443,8 +448,7 @@ mod tests {
 
     struct Nothing;
 
-    static DESCRIPTOR: Descriptor =
-        Descriptor { name: "Nothing", id: crate::id::InterfaceId::of("Nothing"), methods: &[], parents: &[] };
+    static DESCRIPTOR: Descriptor = Descriptor::new("Nothing");
 
     impl Dispatch for Nothing {
         fn descriptor(&self) -> &'static Descriptor {

@@ -12,7 +12,7 @@ use crate::call::{
     arguments,
 };
 use crate::error::{ErrorKind, Executed, RemoteError};
-use crate::interface::{Method, MethodResult};
+use crate::interface::{Descriptor, Interface, Method, MethodResult};
 use crate::limits;
 use crate::proxy::Proxy;
 use crate::wire::codec;
@@ -43,10 +43,14 @@ where
 }
 
 /// Sends the call to where the object is and decodes what comes back.
-pub async fn call<T: ?Sized, R: MethodResult>(proxy: &Proxy<T>, method: &'static Method, outgoing: Outgoing) -> R {
+pub async fn call<T, R>(proxy: &Proxy<T>, method: &'static Method, outgoing: Outgoing) -> R
+where
+    T: ?Sized + Interface,
+    R: MethodResult,
+{
     let outcome = async {
         let mut call = prepare(method, proxy.options.as_deref())?;
-        (call.body, call.references) = outgoing.finish()?;
+        (call.body, call.references) = outgoing.finish(method)?;
         call.order = proxy.order;
         match &proxy.target {
             Target::Remote(remote) => match promise(proxy, method, remote, &call) {
@@ -58,9 +62,20 @@ pub async fn call<T: ?Sized, R: MethodResult>(proxy: &Proxy<T>, method: &'static
     };
     R::from_result(match outcome.await {
         // A oneway call has no value to decode: its unit result is made here.
-        Ok(reply) => arguments::decode_result(reply),
-        Err(error) => Err(error.into()),
+        Ok(reply) => arguments::decode_result(method, reply),
+        Err(error) => Err(known_here(error, method, T::descriptor()).into()),
     })
+}
+
+/// Adds to the owner's word that it does not have the method what the method is here: the owner was sent hashes.
+fn known_here(error: RemoteError, method: &Method, descriptor: &'static Descriptor) -> RemoteError {
+    if !matches!(error.kind(), ErrorKind::NoSuchMethod | ErrorKind::NoSuchInterface) {
+        return error;
+    }
+    let path = descriptor.find(method.id.interface).map_or(method.interface, Descriptor::path);
+    error.within(&format!(
+        "{method} of `{path}` is not there: one of the two programs is older, or has another trait of that name"
+    ))
 }
 
 /// Makes the call as a promise, if that is asked for and can be. What comes back stands for the reply: one reference.
@@ -94,15 +109,10 @@ pub(crate) fn untyped(target: &Target, mut call: Call, options: Option<&CallOpti
                     let target = target.clone();
                     Box::pin(async move { run_here(&target, call, future).await? })
                 }
-                Dispatched::Unknown(_) => Box::pin(std::future::ready(unknown_method(&call))),
+                Dispatched::Unknown(_) => Box::pin(std::future::ready(Err(object.lacks(call.method)))),
             }
         }
     }
-}
-
-fn unknown_method(call: &Call) -> Outcome {
-    let text = format!("the object has no method {:?}", call.method);
-    Err(RemoteError::new(ErrorKind::NoSuchMethod, Executed::No, text))
 }
 
 fn prepare(method: &'static Method, options: Option<&CallOptions>) -> Result<Call, RemoteError> {

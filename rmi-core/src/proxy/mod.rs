@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::call::{CallOptions, Dispatch, Dispatched, Incoming, Invoke, LocalObject, Target};
 use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::interface::names::{self, SameName};
 use crate::interface::{Descriptor, Interface, Servant};
 use crate::reference::ObjectRef;
 
@@ -77,7 +78,8 @@ impl<T: ?Sized + Interface> Proxy<T> {
     /// ```
     ///
     /// # Errors
-    /// `Misuse`: it is an object of another node, or it would have more than 32 interfaces.
+    /// `Misuse`: it is an object of another node, it would have more than 32 interfaces, or two of them would be different
+    /// traits with one name on the wire.
     pub fn and<U: ?Sized + Interface>(self, servant: Arc<U>) -> Result<Self, RemoteError> {
         match &self.target {
             Target::Local(object) => object.offer(Box::new(Exported(servant)))?,
@@ -117,7 +119,8 @@ impl<T: ?Sized + Interface> Proxy<T> {
     /// The same object as another of its interfaces. Of a promise that is not settled every interface is believed.
     ///
     /// # Errors
-    /// `NoSuchInterface`: the object is not known to implement it.
+    /// `NoSuchInterface`: the object is not known to implement it. `Misuse`: it is an object of another process, and another
+    /// trait of this program has the name on the wire.
     pub fn cast<U: ?Sized + Interface>(&self) -> Result<Proxy<U>, RemoteError> {
         let pipelined = self.pipelined;
         Proxy::from_target(&self.target, self.options.clone()).map(|proxy| Proxy { pipelined, ..proxy })
@@ -180,33 +183,39 @@ impl<T: ?Sized + Interface> Proxy<T> {
     }
 
     /// A proxy that sends its calls over `invoke`, which is believed to lead to a `T`.
-    pub(crate) fn over(invoke: Arc<dyn Invoke>) -> Self {
-        Self::made_of(Target::Remote(invoke), None, None)
+    ///
+    /// # Errors
+    /// `Misuse`: another trait of this program has the name.
+    pub(crate) fn over(invoke: Arc<dyn Invoke>) -> Result<Self, RemoteError> {
+        names::take(std::iter::once(T::descriptor())).map_err(|same| same.error(ErrorKind::Misuse))?;
+        Ok(Self::made_of(Target::Remote(invoke), None, None))
     }
 
     /// Types `target`, if it is known to implement `T`.
     pub(crate) fn from_target(target: &Target, options: Option<Arc<CallOptions>>) -> Result<Self, RemoteError> {
-        let name = T::descriptor().name;
+        let interface = T::descriptor();
         let refuse = |known: &[String]| {
-            let text = format!("the object does not implement {name}; it implements {}", known.join(", "));
+            let text = format!("the object does not implement {}; it implements {}", interface.name, known.join(", "));
             RemoteError::new(ErrorKind::NoSuchInterface, Executed::No, text)
         };
         match target {
             Target::Local(object) => {
                 let servant = object.cast(TypeId::of::<T>()).and_then(|boxed| boxed.downcast::<Arc<T>>().ok());
                 // A servant without types (a gateway) cannot be cast; it is called through its `Dispatch`.
-                if servant.is_none() && !object.is(T::descriptor().id) {
-                    return Err(refuse(&target.interfaces()));
+                if servant.is_none() {
+                    let known = object.find(interface.id).ok_or_else(|| refuse(&target.interfaces()))?;
+                    distinct(interface, known)?;
                 }
                 Ok(Self::made_of(target.clone(), servant.map(|servant| *servant), options))
             }
             Target::Remote(remote) => {
                 let reference = remote.reference();
                 // A reference that names no interface, as one made from an endpoint and a well-known id, is believed.
-                if !reference.interfaces.is_empty() && !reference.implements(name) {
+                if !reference.interfaces.is_empty() && !reference.implements(interface.name) {
                     return Err(refuse(&reference.interfaces));
                 }
-                Ok(Self::made_of(target.clone(), None, options))
+                let proxy = Self::over(remote.clone())?;
+                Ok(Self { options, ..proxy })
             }
         }
     }
@@ -256,6 +265,11 @@ impl<'de, T: ?Sized + Interface> Deserialize<'de> for Proxy<T> {
         let target = index::target(deserializer, || T::descriptor().name.to_owned())?;
         Self::from_target(&target, None).map_err(|error| serde::de::Error::custom(error.message()))
     }
+}
+
+/// Refuses an object's interface that only has the name of the wanted one.
+fn distinct(wanted: &Descriptor, found: &Descriptor) -> Result<(), RemoteError> {
+    SameName::between(wanted, found).map_or(Ok(()), |same| Err(same.error(ErrorKind::NoSuchInterface)))
 }
 
 /// A servant with its interface, as an object that calls can be dispatched to.

@@ -2,6 +2,9 @@
 
 mod calls;
 mod collection;
+#[path = "../../../tests/src/renamed.rs"]
+#[expect(unreachable_pub, reason = "it is public where other packages use it")]
+mod renamed;
 mod rings;
 mod streaming;
 mod sync;

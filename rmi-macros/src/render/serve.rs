@@ -60,7 +60,7 @@ pub(super) fn render(interface: &Interface) -> TokenStream {
 
 /// What `descriptor` returns: one static, or what is made of the arguments of a generic trait.
 fn descriptor(interface: &Interface) -> TokenStream {
-    let (krate, name) = (&interface.krate, &interface.name);
+    let (krate, name, object) = (&interface.krate, &interface.name, object(interface));
     let methods = interface.methods.iter().enumerate().map(|(at, method)| {
         let (cfgs, info) = (&method.cfgs, method_static(at));
         quote!(#(#cfgs)* &#info)
@@ -76,6 +76,7 @@ fn descriptor(interface: &Interface) -> TokenStream {
                 id: #krate::private::InterfaceId::of(#name),
                 methods: #methods,
                 parents: #parents,
+                of: #krate::private::Some(#krate::private::InterfaceType::of::<#object>()),
             };
             &DESCRIPTOR
         };
@@ -128,7 +129,7 @@ fn accepts(interface: &Interface, object: &TokenStream) -> TokenStream {
 
 fn arm(interface: &Interface, at: usize, method: &Method, object: &TokenStream) -> TokenStream {
     let (krate, ident, cfgs) = (&interface.krate, &method.ident, &method.cfgs);
-    let (info, spawn) = (method_info(interface, at), method.options.spawn);
+    let info = method_info(interface, at);
     let trait_ident = &interface.item.ident;
     let (_, generic_arguments, _) = interface.item.generics.split_for_impl();
     let (servant, call, arguments) = (local("servant"), quote!(call), local("arguments"));
@@ -152,7 +153,7 @@ fn arm(interface: &Interface, at: usize, method: &Method, object: &TokenStream) 
         #(#cfgs)*
         if #call.method == (#info).id #(#aliases)* {
             let #servant = servant;
-            return #serve(#spawn, move |#arguments| {
+            return #serve(#info, move |#arguments| {
                 #(#takes)*
                 #krate::private::Ok(async move { #invoke })
             });

@@ -214,14 +214,14 @@ macro_rules! numbered {
 }
 
 fn named(name: &'static str) -> &'static rmi_core::Descriptor {
-    Box::leak(Box::new(rmi_core::Descriptor { name, id: InterfaceId::of(name), methods: &[], parents: &[] }))
+    Box::leak(Box::new(rmi_core::Descriptor::new(name)))
 }
 
 #[tokio::test]
 async fn an_object_has_no_more_interfaces_than_a_reference_can_name() {
     let shape = <dyn Shape as Interface>::descriptor();
     let parents = numbered![0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30];
-    let most = rmi_core::Descriptor { name: shape.name, id: shape.id, methods: shape.methods, parents };
+    let most = rmi_core::Descriptor { methods: shape.methods, parents, ..rmi_core::Descriptor::new(shape.name) };
     let object = AnyProxy::from_dispatch(Named(Box::leak(Box::new(most)))).cast::<dyn Shape>().unwrap();
     let error = object.and::<dyn Audit>(Arc::new(Red::default())).unwrap_err();
     assert_eq!(error.message(), "object of 33 interfaces exceeds the limit of 32");

@@ -89,13 +89,14 @@ impl Registry {
             });
         }
         let interfaces: Arc<[String]> = T::descriptor().names().into_iter().map(str::to_owned).collect();
-        Ok(Proxy::over(Arc::new(Group {
+        Proxy::over(Arc::new(Group {
             members,
             balance,
             timeout: self.node().limits().call_timeout,
             reference: ObjectRef::new(NodeId::from_bytes([0; 16]), ObjectId::random(), interfaces, Vec::new()),
             _alive: alive,
-        })))
+        }))
+        .map_err(NamingError::from)
     }
 
     /// Whether a group of this name has a member.

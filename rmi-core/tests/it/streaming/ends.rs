@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::setting::{Each, Flow, Flowing, Setting, all, everywhere, in_memory, over_tcp, setting, watched};
+use crate::renamed::renamed;
 
 fn told() -> RemoteError {
     RemoteError::new(ErrorKind::Overloaded, Executed::Yes, "as told")
@@ -93,7 +94,7 @@ async fn an_item_that_cannot_be_encoded_ends_the_stream() {
     }
 }
 
-#[remote(name = "streaming.Flow")]
+#[remote(name = "streaming.Misread")]
 trait Misread {
     async fn prepared(&self) -> Flowing<Streaming<String>>;
 }
@@ -103,7 +104,8 @@ async fn an_item_of_another_type_ends_the_stream_and_drops_its_producer() {
     for setting in everywhere().await {
         let (watched, producer) = watched(10);
         setting.well.prepare(Streaming::new(producer));
-        let misread: Proxy<dyn Misread> = setting.caller.proxy(setting.flow.reference().unwrap()).unwrap();
+        let misread = renamed(&setting.flow, "streaming.Flow", "streaming.Misread");
+        let misread: Proxy<dyn Misread> = misread.cast().unwrap();
         let mut texts = misread.prepared().await.unwrap();
         assert_eq!(texts.next().await.unwrap().unwrap_err().kind(), ErrorKind::BadReply);
         assert!(texts.next().await.is_none());

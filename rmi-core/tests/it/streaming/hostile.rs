@@ -8,30 +8,58 @@ use rmi_core::{AnyProxy, ErrorKind, Executed, Proxy, RemoteError, Streaming, lim
 use tokio::sync::Notify;
 
 use super::setting::{Flowing, Setting, everywhere, in_memory, watched};
+use crate::renamed::renamed;
 
-#[remote(name = "rmi.Source")]
+/// What is `rmi.Source` on the wire.
+#[remote(name = "hostile.Source")]
 trait Source {
-    async fn open(&self, sink: Proxy<dyn Sink>, items: u32, bytes: u32) -> Flowing<()>;
+    async fn open(&self, sink: AnyProxy, items: u32, bytes: u32) -> Flowing<()>;
     async fn grant(&self, items: u64, bytes: u64) -> Flowing<()>;
     async fn close(&self) -> Flowing<()>;
 }
 
-#[remote(name = "rmi.Sink")]
+/// What is `rmi.Sink` on the wire.
+#[remote(name = "hostile.Sink")]
 trait Sink {
     async fn push(&self, sequence: u64, items: &[u8], references: Vec<AnyProxy>) -> Flowing<()>;
     async fn end(&self, sequence: u64, failure: Option<RemoteError>) -> Flowing<()>;
 }
 
 /// The methods of a flow, with the object that a stream is made of in its place.
-#[remote(name = "streaming.Flow")]
+#[remote(name = "hostile.Bare")]
 trait Bare {
-    async fn prepared(&self) -> Flowing<Proxy<dyn Source>>;
-    async fn blobs(&self, sizes: Vec<u32>) -> Flowing<Proxy<dyn Source>>;
-    async fn sum(&self, numbers: Proxy<dyn Source>) -> Flowing<u64>;
+    async fn prepared(&self) -> Flowing<AnyProxy>;
+    async fn blobs(&self, sizes: Vec<u32>) -> Flowing<AnyProxy>;
+    async fn sum(&self, numbers: AnyProxy) -> Flowing<u64>;
+    async fn call_each(&self, objects: AnyProxy) -> Flowing<u64>;
 }
 
 fn bare(setting: &Setting) -> Proxy<dyn Bare> {
-    setting.caller.proxy(setting.flow.reference().unwrap()).unwrap()
+    renamed(&setting.flow, "streaming.Flow", "hostile.Bare").cast().unwrap()
+}
+
+async fn prepared(setting: &Setting) -> Proxy<dyn Source> {
+    source(bare(setting).prepared().await.unwrap())
+}
+
+/// A stream of the framework's, to be read by hand.
+fn source(stream: AnyProxy) -> Proxy<dyn Source> {
+    renamed(stream, "rmi.Source", "hostile.Source").cast().unwrap()
+}
+
+/// A stream that the framework reads.
+fn stream(source: Proxy<dyn Source>) -> AnyProxy {
+    renamed(source, "hostile.Source", "rmi.Source")
+}
+
+/// A reader of the framework's, to be filled by hand.
+fn reader(sink: AnyProxy) -> Proxy<dyn Sink> {
+    renamed(sink, "rmi.Sink", "hostile.Sink").cast().unwrap()
+}
+
+/// A reader that the framework fills.
+fn sink(drain: Arc<Drain>) -> AnyProxy {
+    renamed(Proxy::<dyn Sink>::from_arc(drain), "hostile.Sink", "rmi.Sink")
 }
 
 /// A sink that remembers the lengths of its batches and answers as it was told.
@@ -85,14 +113,14 @@ async fn a_stream_has_one_reader() {
     for setting in everywhere().await {
         let (watched, producer) = watched(1);
         setting.well.prepare(Streaming::new(producer));
-        let source = bare(&setting).prepared().await.unwrap();
+        let source = prepared(&setting).await;
         assert_eq!(source.grant(1, 1).await.unwrap_err().kind(), ErrorKind::Misuse);
-        source.open(Proxy::new(Drain::default()), 10, 10).await.unwrap();
-        let error = source.open(Proxy::new(Drain::default()), 10, 10).await.unwrap_err();
+        source.open(sink(Arc::default()), 10, 10).await.unwrap();
+        let error = source.open(sink(Arc::default()), 10, 10).await.unwrap_err();
         assert_eq!((error.kind(), error.message()), (ErrorKind::Misuse, "the stream has a reader already"));
         source.close().await.unwrap();
         watched.dropped().await;
-        assert!(source.open(Proxy::new(Drain::default()), 10, 10).await.is_err());
+        assert!(source.open(sink(Arc::default()), 10, 10).await.is_err());
         source.grant(1000, 1000).await.unwrap();
     }
 }
@@ -101,12 +129,12 @@ async fn a_stream_has_one_reader() {
 async fn a_reader_cannot_ask_for_a_window_beyond_the_limit() {
     for setting in everywhere().await {
         setting.well.prepare(Streaming::new(watched(1).1));
-        let source = bare(&setting).prepared().await.unwrap();
+        let source = prepared(&setting).await;
         for (items, bytes) in [(0, 1), (1, 0), (limits::STREAM_WINDOW_ITEMS_MAX + 1, 1), (1, u32::MAX)] {
-            let error = source.open(Proxy::new(Drain::default()), items, bytes).await.unwrap_err();
+            let error = source.open(sink(Arc::default()), items, bytes).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::BadArguments);
         }
-        source.open(Proxy::new(Drain::default()), 1, 1).await.unwrap();
+        source.open(sink(Arc::default()), 1, 1).await.unwrap();
     }
 }
 
@@ -116,9 +144,9 @@ async fn a_reader_that_grants_more_than_its_window_is_told_and_gets_no_more() {
         for (items, bytes) in [(1000, 100), (10, 1000), (u64::MAX, u64::MAX)] {
             let (watched, producer) = watched(1);
             setting.well.prepare(Streaming::new(producer));
-            let source = bare(&setting).prepared().await.unwrap();
+            let source = prepared(&setting).await;
             let drain = Arc::new(Drain::default());
-            source.open(Proxy::from_arc(drain.clone()), 1, 10).await.unwrap();
+            source.open(sink(drain.clone()), 1, 10).await.unwrap();
             watched.made_at_least(1).await;
             assert_eq!(source.grant(items, bytes).await.unwrap_err().kind(), ErrorKind::Protocol);
             let end = drain.ended().await.unwrap();
@@ -133,10 +161,10 @@ async fn a_reader_that_grants_much_and_takes_nothing_holds_few_batches() {
     let setting = in_memory().await;
     let (watched, producer) = watched(u64::MAX);
     setting.well.prepare(Streaming::new(producer));
-    let source = bare(&setting).prepared().await.unwrap();
+    let source = prepared(&setting).await;
     let drain = Arc::new(Drain { answers: Answers::Never, ..Drain::default() });
     let (items, bytes) = (limits::STREAM_WINDOW_ITEMS_MAX, limits::STREAM_WINDOW_BYTES_MAX);
-    source.open(Proxy::from_arc(drain.clone()), items, bytes).await.unwrap();
+    source.open(sink(drain.clone()), items, bytes).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let most = limits::STREAM_BATCHES_UNDER_WAY as u64 * limits::STREAM_BATCH_ITEMS;
     assert_eq!(watched.made(), most);
@@ -146,9 +174,9 @@ async fn a_reader_that_grants_much_and_takes_nothing_holds_few_batches() {
 #[tokio::test]
 async fn batches_are_cut_at_their_size() {
     for setting in everywhere().await {
-        let source = bare(&setting).blobs(vec![1000; 1000]).await.unwrap();
+        let source = source(bare(&setting).blobs(vec![1000; 1000]).await.unwrap());
         let drain = Arc::new(Drain::default());
-        source.open(Proxy::from_arc(drain.clone()), 10_000, 10_000_000).await.unwrap();
+        source.open(sink(drain.clone()), 10_000, 10_000_000).await.unwrap();
         assert_eq!(drain.ended().await, None);
         let lengths = drain.lengths.lock().unwrap().clone();
         let most = usize::try_from(limits::STREAM_BATCH_BYTES).unwrap() + 1003;
@@ -162,9 +190,9 @@ async fn a_reader_that_refuses_a_batch_ends_the_stream() {
     for setting in everywhere().await {
         let (watched, producer) = watched(1);
         setting.well.prepare(Streaming::new(producer));
-        let source = bare(&setting).prepared().await.unwrap();
-        let drain = Drain { answers: Answers::Refuses, ..Drain::default() };
-        source.open(Proxy::new(drain), 10, 10).await.unwrap();
+        let source = prepared(&setting).await;
+        let drain = Arc::new(Drain { answers: Answers::Refuses, ..Drain::default() });
+        source.open(sink(drain), 10, 10).await.unwrap();
         watched.dropped().await;
     }
 }
@@ -191,9 +219,9 @@ where
     F: Fn(Proxy<dyn Sink>) -> S + Send + Sync + 'static,
     S: Future<Output = Flowing<()>> + Send + 'static,
 {
-    async fn open(&self, sink: Proxy<dyn Sink>, _: u32, _: u32) -> Flowing<()> {
+    async fn open(&self, sink: AnyProxy, _: u32, _: u32) -> Flowing<()> {
         // Not as a part of this call, which is cancelled when the reader has had enough.
-        let (script, told) = ((self.0)(sink), self.1.clone());
+        let (script, told) = ((self.0)(reader(sink)), self.1.clone());
         tokio::spawn(async move {
             let failure = script.await.err();
             *told.failure.lock().unwrap() = failure;
@@ -217,7 +245,7 @@ where
 {
     let told = Arc::new(Told::default());
     let source = Proxy::<dyn Source>::new(Script(script, told.clone()));
-    let reader = bare(setting).sum(source).await.unwrap_err();
+    let reader = bare(setting).sum(stream(source)).await.unwrap_err();
     (reader, told.failure().await)
 }
 
@@ -289,20 +317,21 @@ async fn a_producer_cannot_fill_more_than_the_window_of_a_reader_that_does_not_r
         };
         let told = Arc::new(Told::default());
         let source = Proxy::<dyn Source>::new(Script(flood, told.clone()));
-        let slow: Proxy<dyn Slow> = setting.caller.proxy(&slow(&setting)).unwrap();
-        slow.poll_once(source).await.unwrap();
+        let slow = setting.caller.any_proxy(&slow(&setting));
+        let slow: Proxy<dyn Slow> = renamed(slow, "hostile.SlowServant", "hostile.Slow").cast().unwrap();
+        slow.poll_once(stream(source)).await.unwrap();
         assert_eq!(told.failure().await.kind(), ErrorKind::Protocol);
         assert_eq!(pushed.load(Ordering::SeqCst), 4);
     }
 }
 
 /// A servant that begins to read a stream and stops.
-#[remote(name = "streaming.Slow")]
+#[remote(name = "hostile.Slow")]
 trait Slow {
-    async fn poll_once(&self, numbers: Proxy<dyn Source>) -> Flowing<()>;
+    async fn poll_once(&self, numbers: AnyProxy) -> Flowing<()>;
 }
 
-#[remote(name = "streaming.Slow")]
+#[remote(name = "hostile.SlowServant")]
 trait SlowServant {
     async fn poll_once(&self, numbers: Streaming<u64>) -> Flowing<()>;
 }
@@ -344,14 +373,10 @@ async fn nothing_comes_after_the_end() {
 
 #[tokio::test]
 async fn an_item_can_name_no_reference_that_did_not_come() {
-    #[remote(name = "streaming.Flow")]
-    trait Objects {
-        async fn call_each(&self, objects: Proxy<dyn Source>) -> Flowing<u64>;
-    }
     for setting in everywhere().await {
-        let objects: Proxy<dyn Objects> = setting.caller.proxy(setting.flow.reference().unwrap()).unwrap();
         let script = |sink: Proxy<dyn Sink>| async move { sink.push(0, &[0xd4, 3, 5], Vec::new()).await };
-        let error = objects.call_each(Proxy::new(Script(script, Arc::default()))).await.unwrap_err();
+        let objects = stream(Proxy::new(Script(script, Arc::default())));
+        let error = bare(&setting).call_each(objects).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadReply);
         assert!(error.message().ends_with("reference 5 of 0"), "{error}");
     }

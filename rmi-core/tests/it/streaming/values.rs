@@ -164,7 +164,7 @@ async fn a_stream_can_be_sent_once_and_only_in_a_call() {
     let sink: Proxy<dyn TakesTwo> = setting.caller.proxy(&two(&setting)).unwrap();
     let error = sink.take(&twice, &twice).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadArgument);
-    assert_eq!(error.message(), "argument second cannot be encoded: a stream can be sent once");
+    assert_eq!(error.message(), "argument `second` of TakesTwo/take cannot be encoded: a stream can be sent once");
     let error = twice.stream.next().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misuse);
     watched.dropped().await;

@@ -1,6 +1,7 @@
 //! Groups ARG and VER.
 
 use rmi_core::{Bytes, Call, ErrorKind, Executed, MethodId, Proxy, RemoteError, remote};
+use rmi_tests::renamed;
 use serde::{Deserialize, Serialize};
 
 use super::probe::{Probe, Setting, Unwritable, own_probe, setting};
@@ -11,7 +12,11 @@ async fn an_argument_that_does_not_write_fails_at_the_caller() {
     let (_, own) = own_probe();
     let error = setting.probe.take(own, Unwritable).await.unwrap_err().remote();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::BadArgument, Executed::No));
-    assert!(error.message().contains("argument value") && error.message().contains("this does not write"), "{error}");
+    assert!(
+        error.message().contains("argument `value` of conformance.Probe/take")
+            && error.message().contains("this does not write"),
+        "{error}"
+    );
     // Nothing was sent, so nothing was dialled, and the reference before it was not exported.
     assert_eq!((setting.host.connections(), setting.caller.exported()), (0, 0));
     setting.probe.nothing().await.unwrap();
@@ -134,13 +139,13 @@ enum NewKind {
     Large,
 }
 
-#[remote(name = "Orders")]
+#[remote]
 trait OldOrders {
     async fn place(&self, order: OldOrder) -> Result<OldOrder, RemoteError>;
     async fn kind(&self, kind: OldKind) -> Result<OldKind, RemoteError>;
 }
 
-#[remote(name = "Orders")]
+#[remote]
 trait NewOrders {
     async fn place(
         &self,
@@ -181,7 +186,8 @@ impl NewOrders for Shop {
 #[tokio::test]
 async fn a_newer_caller_is_served_by_an_older_servant() {
     let setting = setting().await;
-    let reference = setting.host.export(&Proxy::<dyn OldOrders>::new(Shop)).unwrap();
+    let older = renamed(Proxy::<dyn OldOrders>::new(Shop), "OldOrders", "NewOrders");
+    let reference = setting.host.export(&older.cast::<dyn NewOrders>().unwrap()).unwrap();
     let orders: Proxy<dyn NewOrders> = setting.caller.proxy(&reference).unwrap();
     let order = NewOrder { id: 7, note: Some("n".into()), rank: 2 };
     // Surplus arguments and fields are skipped; what does not come back takes its default.
@@ -196,7 +202,8 @@ async fn a_newer_caller_is_served_by_an_older_servant() {
 #[tokio::test]
 async fn an_older_caller_is_served_by_a_newer_servant() {
     let setting = setting().await;
-    let reference = setting.host.export(&Proxy::<dyn NewOrders>::new(Shop)).unwrap();
+    let newer = renamed(Proxy::<dyn NewOrders>::new(Shop), "NewOrders", "OldOrders");
+    let reference = setting.host.export(&newer.cast::<dyn OldOrders>().unwrap()).unwrap();
     let orders: Proxy<dyn OldOrders> = setting.caller.proxy(&reference).unwrap();
     assert_eq!(orders.place(OldOrder { id: 7 }).await.unwrap(), OldOrder { id: 7 });
 }

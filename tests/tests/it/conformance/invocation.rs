@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rmi_core::{
     AnyProxy, Bytes, Call, CallOptions, Descriptor, Dispatch, Dispatched, ErrorKind, Executed, Incoming, Interface,
-    InterfaceId, MethodId, Node, ObjectId, ObjectRef, Proxy, RemoteError, remote,
+    MethodId, Node, ObjectId, ObjectRef, Proxy, RemoteError, remote,
 };
+use rmi_tests::renamed;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,7 +35,7 @@ async fn a_message_beyond_every_buffer_is_whole_or_refused() {
     assert!(error.message().contains("exceed the limit of 16777216"), "{error}");
 }
 
-#[remote(name = "conformance.Probe")]
+#[remote(name = "conformance.Newer")]
 trait Newer {
     async fn absent(&self) -> Result<(), RemoteError>;
 }
@@ -42,7 +43,8 @@ trait Newer {
 #[tokio::test]
 async fn a_method_that_the_servant_lacks_did_not_run() {
     let setting = setting().await;
-    let newer: Proxy<dyn Newer> = setting.caller.proxy(&setting.reference).unwrap();
+    let newer = renamed(setting.caller.any_proxy(&setting.reference), "conformance.Probe", "conformance.Newer");
+    let newer: Proxy<dyn Newer> = newer.cast().unwrap();
     let error = newer.absent().await.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::NoSuchMethod, Executed::No));
 }
@@ -67,8 +69,7 @@ async fn an_object_that_is_not_exported_did_not_run() {
 /// Serves bytes without knowing what they are.
 struct Mirror;
 
-static MIRROR: Descriptor =
-    Descriptor { name: "conformance.Any", id: InterfaceId::of("conformance.Any"), methods: &[], parents: &[] };
+static MIRROR: Descriptor = Descriptor::new("conformance.Any");
 
 impl Dispatch for Mirror {
     fn descriptor(&self) -> &'static Descriptor {
