@@ -8,6 +8,7 @@ mod interfaces;
 mod layers;
 mod limits;
 mod model;
+mod names;
 mod outside;
 mod promise_bytes;
 mod promises;
