@@ -283,7 +283,7 @@ async fn a_servant_without_types_stands_for_whatever_it_describes() {
     let far: Proxy<dyn billing::Service> = caller.proxy(&host.export(&audit).unwrap()).unwrap();
     assert_eq!(billing::Service::close(&far).await.unwrap(), "recorded");
     // One that is a trait's own stands for that trait.
-    let recorder = AnyProxy::from_dispatch(Recorder(<dyn billing::Service>::DESCRIPTOR));
+    let recorder = AnyProxy::from_dispatch(Recorder(<dyn billing::Service>::descriptor()));
     let error = recorder.cast::<dyn audit::Service>().unwrap_err();
     assert_same_name(&error, ErrorKind::NoSuchInterface, "names.Recorded");
     host.export(&recorder.cast::<dyn billing::Service>().unwrap()).unwrap();
