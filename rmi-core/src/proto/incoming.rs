@@ -67,8 +67,10 @@ impl Session {
                 Err(_) if matches!(self.phase, Phase::Opening { .. }) && is_tls(input) => Err(Violation::Tls),
                 Err(error) => Err(error.into()),
             };
-            if let Err(violation) = result.and_then(|frame| self.handle_frame(frame, now, events)) {
-                self.violated(&violation.to_string());
+            match result.and_then(|frame| self.handle_frame(frame, now, events)) {
+                Ok(()) => {}
+                Err(Violation::Frame(error @ FrameError::OtherVersions { .. })) => self.refuse_versions(&error),
+                Err(violation) => self.violated(&violation.to_string()),
             }
         }
         events.push(Event::Closed);
@@ -89,6 +91,12 @@ impl Session {
         let kind =
             if matches!(self.phase, Phase::Opening { .. }) { ErrorKind::Unreachable } else { ErrorKind::Protocol };
         self.close_with(code::PROTOCOL, violation, RemoteError::new(kind, Executed::Maybe, text));
+    }
+
+    /// The peer's hello has no version that is spoken here: it may follow a protocol of its own, and broke none.
+    fn refuse_versions(&mut self, error: &FrameError) {
+        let text = error.to_string();
+        self.close_with(code::VERSION, &text, RemoteError::new(ErrorKind::Protocol, Executed::No, text.as_str()));
     }
 
     fn handle_frame(&mut self, frame: Frame, now: Instant, events: &mut Vec<Event>) -> Result<(), Violation> {

@@ -23,7 +23,7 @@ use crate::proto::promises::{Cut, Given};
 use crate::proto::unreliable::Unreliable;
 use crate::proto::window::{Lanes, ReceiveWindow, SendWindow};
 use crate::wire::frame::{self, Body, CallFrame, CallId, Frame, Lane, ReplyStatus};
-use crate::wire::hello::{self, Accepts, Hello, VERSIONS};
+use crate::wire::hello::{Accepts, Hello, VERSIONS};
 use crate::wire::holding::{Claim, Claimed, Released};
 use crate::wire::reference;
 
@@ -526,11 +526,6 @@ impl Session {
     }
 
     pub(crate) fn negotiate(&mut self, hello: &Hello) -> Result<(), RemoteError> {
-        if hello::agree(VERSIONS, hello.versions).is_none() {
-            let (low, high) = hello.versions;
-            let text = format!("the peer speaks protocol {low}-{high}, this node {}-{}", VERSIONS.0, VERSIONS.1);
-            return Err(RemoteError::new(ErrorKind::Protocol, Executed::No, text));
-        }
         if let Some(expected) = self.expected.filter(|expected| *expected != hello.node) {
             let text = format!("node {expected} is gone: node {} answers in its place", hello.node);
             return Err(RemoteError::new(ErrorKind::Gone, Executed::No, text));

@@ -66,7 +66,7 @@ fn samples() -> Vec<Frame> {
     let reply = ReplyFrame { id: ID, status: ReplyStatus::Error, references: vec![], embedded: true, body };
     vec![
         Frame::Hello(Hello {
-            versions: (1, 1),
+            versions: (2, 3),
             features: 0,
             node: NodeId::random(),
             endpoints,

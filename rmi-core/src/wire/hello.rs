@@ -1,5 +1,7 @@
 //! The first frame of each side, and what follows from the two. Protocol §2.
 
+use std::fmt;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::endpoint::Endpoint;
@@ -9,7 +11,7 @@ use crate::wire::frame::take_16;
 use crate::wire::reference::{put_texts, take_endpoints};
 
 /// The oldest and the newest version of the protocol that this build speaks.
-pub(crate) const VERSIONS: (u16, u16) = (1, 1);
+pub(crate) const VERSIONS: (u16, u16) = (2, 2);
 
 const MAGIC: [u8; 4] = *b"rmio";
 
@@ -60,7 +62,8 @@ impl Hello {
         put_texts(self.endpoints.iter().map(Endpoint::as_str), out);
     }
 
-    /// What follows the known fields belongs to later versions and is not looked at.
+    /// A hello of other versions is not read any further: its fields may be others. What follows the known fields belongs
+    /// to later versions and is not looked at.
     pub(super) fn decode(mut input: Bytes) -> Result<Self, FrameError> {
         let short = FrameError::Truncated("hello");
         let magic = *input.first_chunk::<4>().ok_or_else(|| short.clone())?;
@@ -68,14 +71,18 @@ impl Hello {
             return Err(FrameError::NotOurs(magic));
         }
         input.advance(4);
-        let mut hello = Self::decode_fixed(&mut input).ok_or(short)?;
+        let versions = take_versions(&mut input).ok_or_else(|| short.clone())?;
+        if agree(VERSIONS, versions).is_none() {
+            return Err(FrameError::OtherVersions { theirs: Versions(versions), ours: Versions(VERSIONS) });
+        }
+        let mut hello = Self::decode_fixed(versions, &mut input).ok_or(short)?;
         hello.endpoints = take_endpoints(&mut input)?;
         Ok(hello)
     }
 
-    fn decode_fixed(input: &mut Bytes) -> Option<Self> {
+    fn decode_fixed(versions: (u16, u16), input: &mut Bytes) -> Option<Self> {
         Some(Self {
-            versions: (input.try_get_u16_le().ok()?, input.try_get_u16_le().ok()?),
+            versions,
             features: input.try_get_u32_le().ok()?,
             node: NodeId::from_bytes(take_16(input)?),
             accepts: Accepts {
@@ -91,8 +98,25 @@ impl Hello {
     }
 }
 
+fn take_versions(input: &mut Bytes) -> Option<(u16, u16)> {
+    Some((input.try_get_u16_le().ok()?, input.try_get_u16_le().ok()?))
+}
+
+/// The versions that a side speaks, as text: `version 2`, `versions 2 to 4`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Versions((u16, u16));
+
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            (oldest, newest) if oldest == newest => write!(f, "version {oldest}"),
+            (oldest, newest) => write!(f, "versions {oldest} to {newest}"),
+        }
+    }
+}
+
 /// The newest version that both sides speak.
-pub(crate) fn agree(ours: (u16, u16), theirs: (u16, u16)) -> Option<u16> {
+fn agree(ours: (u16, u16), theirs: (u16, u16)) -> Option<u16> {
     let newest = ours.1.min(theirs.1);
     (newest >= ours.0 && newest >= theirs.0).then_some(newest)
 }

@@ -34,6 +34,8 @@ pub(crate) enum FrameError {
     NotText(&'static str),
     #[error("{what} is not valid: {reason}")]
     Invalid { what: &'static str, reason: String },
+    #[error("the peer speaks {theirs} of the protocol and this node {ours}; they have none in common")]
+    OtherVersions { theirs: hello::Versions, ours: hello::Versions },
     #[error("the peer does not speak this protocol: the hello begins with {0:02x?}")]
     NotOurs([u8; 4]),
 }

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 pub(crate) fn hello() -> Vec<u8> {
     let mut body = vec![1];
     body.extend(b"rmio");
-    body.extend([1, 0, 1, 0]);
+    body.extend([2, 0, 2, 0]);
     body.extend([0; 4]);
     body.extend([9; 16]);
     body.extend((1u32 << 20).to_le_bytes());

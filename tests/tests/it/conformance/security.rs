@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::WAY;
 use super::probe::{Probe, setting, setting_with};
-use crate::hostile::hello;
+use crate::hostile::{framed, hello};
 
 #[tokio::test]
 async fn a_body_at_the_limit_passes_and_one_beyond_fails_alone() {
@@ -103,19 +103,51 @@ async fn a_call_can_be_denied_or_answered_as_if_there_were_nothing() {
     assert_eq!(hidden, absent);
 }
 
-#[tokio::test]
-async fn a_hello_of_another_version_is_refused_and_nothing_after_it_is_read() {
+/// What a host answers to a hello that says so about its versions; a frame of an unknown kind comes behind it.
+async fn answer_to_versions(oldest: u8, newest: u8) -> Vec<u8> {
     let setting = setting().await;
     let mut stream = WAY.transport().dial(&setting.host.endpoints()[0]).await.unwrap().stream;
     let mut greeting = hello();
-    greeting[9..13].copy_from_slice(&[9, 0, 9, 0]);
+    greeting[9..13].copy_from_slice(&[oldest, 0, newest, 0]);
     stream.write_all(&greeting).await.unwrap();
     stream.write_all(&[1, 0, 0, 0, 99]).await.unwrap();
-    let mut answer = Vec::new();
     stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    let text = String::from_utf8_lossy(&answer);
-    assert!(text.contains("the peer speaks protocol 9-9, this node 1-1"), "{text}");
+    // The host's own hello is in front.
+    let length = u32::from_le_bytes(answer[..4].try_into().unwrap());
+    answer.split_off(4 + length as usize)
+}
+
+/// The goodbye with this code and this text, of a host that accepted nothing.
+fn goodbye(code: u8, text: &str) -> Vec<u8> {
+    framed(&[&[10, code, 0], &[0; 8][..], text.as_bytes()].concat())
+}
+
+#[tokio::test]
+async fn a_hello_of_another_version_is_refused_and_nothing_after_it_is_read() {
+    for (oldest, newest, theirs) in [(1, 1, "version 1"), (9, 9, "version 9"), (3, 5, "versions 3 to 5")] {
+        let text =
+            format!("the peer speaks {theirs} of the protocol and this node version 2; they have none in common");
+        assert_eq!(answer_to_versions(oldest, newest).await, goodbye(2, &text));
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_later_versions_too_is_answered_in_ours() {
+    let answer = answer_to_versions(1, 7).await;
+    assert_eq!(answer, goodbye(1, "frame kind 99 is not known"), "the hello was taken, and the frame behind it read");
+}
+
+#[tokio::test]
+async fn a_hello_of_version_1_whose_fields_end_earlier_is_refused_for_its_version() {
+    let setting = setting().await;
+    let mut stream = WAY.transport().dial(&setting.host.endpoints()[0]).await.unwrap().stream;
+    stream.write_all(&framed(b"\x01rmio\x01\0\x01\0")).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let text = "the peer speaks version 1 of the protocol and this node version 2; they have none in common";
+    assert!(answer.ends_with(&goodbye(2, text)), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[tokio::test]
