@@ -167,7 +167,7 @@ fn prepare(
         return Err(refuse(ErrorKind::Overloaded, text));
     }
     if call.timeout.is_zero() {
-        return Err(refuse(ErrorKind::Deadline, "the deadline passed before the promise was kept"));
+        return Err(refuse(ErrorKind::Deadline, "the deadline passed before the call could run"));
     }
     let object = match object {
         Some(Object { target: Target::Local(object), .. }) => object,

@@ -92,7 +92,22 @@ impl Liveness {
             self.control_refilled = now;
             self.control_left = limits::CONTROL_FRAMES_PER_SECOND_MAX;
         }
-        self.control_left = self.control_left.saturating_sub(weight);
-        self.control_left > 0
+        let left = self.control_left.checked_sub(weight);
+        self.control_left = left.unwrap_or_default();
+        left.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_control_frames_as_the_limit_are_taken_in_a_second() {
+        let now = Instant::now();
+        let mut liveness = Liveness::new(now);
+        assert!((0..limits::CONTROL_FRAMES_PER_SECOND_MAX).all(|_| liveness.control_frame(1, now)));
+        assert!(!liveness.control_frame(1, now));
+        assert!(liveness.control_frame(2, now + Duration::from_secs(1)));
     }
 }

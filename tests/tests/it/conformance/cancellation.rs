@@ -3,9 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rmi_core::{CallOptions, ErrorKind, Executed, Limits};
+use rmi_core::{CallOptions, ErrorKind, Executed, Limits, MethodId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::probe::{Probe, own_probe, setting, setting_with};
+use super::WAY;
+use super::probe::{Probe, Setting, own_probe, setting, setting_with};
+use crate::hostile::{framed, hello};
 
 fn millis(millis: u64) -> CallOptions {
     CallOptions::new().timeout(Duration::from_millis(millis))
@@ -40,6 +43,43 @@ async fn a_short_deadline_against_a_slow_servant_passes() {
     assert_eq!(error.kind(), ErrorKind::Deadline);
     assert!(begun.elapsed() < Duration::from_secs(2));
     setting.servant.until(|servant| servant.running.load(Ordering::SeqCst) == 0).await;
+}
+
+/// Calls `note(7)` as a peer that knows nothing but the protocol does, with so many milliseconds left; gives the reply's status
+/// and body.
+async fn call_with_time_left(setting: &Setting, millis: u32) -> (u8, Vec<u8>) {
+    let mut stream = WAY.transport().dial(&setting.host.endpoints()[0]).await.unwrap().stream;
+    let method = MethodId::of("conformance.Probe", "note");
+    let call = [
+        &[2, 0][..],
+        &[0; 9],
+        &setting.reference.object.to_bytes(),
+        &method.interface.0.to_le_bytes(),
+        &method.method.to_le_bytes(),
+        &millis.to_le_bytes(),
+        &[0x91, 7],
+    ];
+    stream.write_all(&[hello(), framed(&call.concat())].concat()).await.unwrap();
+    loop {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).await.unwrap();
+        let mut frame = vec![0; u32::from_le_bytes(length) as usize];
+        stream.read_exact(&mut frame).await.unwrap();
+        if frame[0] == 3 {
+            return (frame[10], frame.split_off(11));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_arrives_without_time_does_not_run() {
+    let setting = setting().await;
+    let notes = || setting.servant.notes.lock().unwrap().len();
+    assert_eq!(call_with_time_left(&setting, 1000).await, (0, vec![0xc0]));
+    assert_eq!(notes(), 1);
+    let fault = [&[60, 0, 0, 0, 0, 0, 0, 0][..], b"the deadline passed before the call could run"].concat();
+    assert_eq!(call_with_time_left(&setting, 0).await, (2, fault), "deadline passed, not executed");
+    assert_eq!(notes(), 1);
 }
 
 #[tokio::test]
