@@ -57,6 +57,8 @@ mod reference;
 mod security;
 pub mod streaming;
 pub mod sync;
+#[cfg(test)]
+mod tests;
 pub mod transport;
 mod wire;
 

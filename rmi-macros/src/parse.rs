@@ -1,6 +1,7 @@
 //! From tokens to the model.
 
 use proc_macro2::TokenStream;
+use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
 use syn::spanned::Spanned;
@@ -17,7 +18,7 @@ const ON_METHOD: &[&str] = &["rename", "alias", "idempotent", "oneway", "unrelia
 const MARKERS: &[&str] = &["Send", "Sync", "Unpin", "UnwindSafe", "RefUnwindSafe"];
 
 pub(crate) fn interface(attributes: TokenStream, mut item: ItemTrait, errors: &mut Errors) -> Interface {
-    let mut name = item.ident.to_string();
+    let mut name = item.ident.unraw().to_string();
     let mut krate = default_crate();
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("name") {

@@ -236,3 +236,10 @@ impl<S: Stream> Stream for Infallible<S> {
         self.0.as_mut().poll_next(cx).map(|item| item.map(Ok))
     }
 }
+
+/// The two hidden interfaces.
+#[cfg(test)]
+pub(crate) fn interfaces() -> [&'static crate::interface::Descriptor; 2] {
+    use crate::interface::Interface;
+    [<dyn Source>::DESCRIPTOR, <dyn sink::Sink>::DESCRIPTOR]
+}

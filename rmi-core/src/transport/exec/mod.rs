@@ -87,3 +87,16 @@ fn root(line: &[u8]) -> Option<ObjectId> {
     let id = line.strip_prefix(GREETING)?.strip_suffix(b"\n")?;
     std::str::from_utf8(id).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_on_the_page_is_what_it_says() {
+        let expected = ObjectId::from_bytes(std::array::from_fn(|at| 0xc0 + u8::try_from(at).unwrap()));
+        let greeting = crate::tests::example("line of a child");
+        assert_eq!(greeting, line(expected));
+        assert_eq!((root(&greeting), greeting.len()), (Some(expected), LINE_BYTES));
+    }
+}

@@ -118,6 +118,15 @@ mod tests {
     }
 
     #[test]
+    fn the_message_on_the_page_is_what_it_says() {
+        let bytes = Bytes::from_static(&[9, 0, 0, 0, 7]);
+        let piece = Envelope { kind: Kind::Piece, number: 5, received: 9, taken: 8, bytes };
+        let message = crate::tests::example("message over a broker");
+        assert_eq!(piece.encode(), message);
+        assert_eq!(Envelope::decode(message), Ok(piece));
+    }
+
+    #[test]
     fn what_is_no_envelope_is_refused_with_its_reason() {
         let good = Envelope::bare(Kind::Sign).encode();
         for length in 0..HEAD_BYTES {

@@ -125,3 +125,11 @@ fn check_bell(bell: &OwnedFd) -> io::Result<()> {
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, "what came as a doorbell is not one"))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_handover_on_the_page_is_what_it_says() {
+        assert_eq!(crate::tests::example("handover of shared memory"), &super::message()[..]);
+    }
+}

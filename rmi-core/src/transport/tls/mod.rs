@@ -133,3 +133,11 @@ fn refused(endpoint: &Endpoint, verifier: &Verifier, error: io::Error) -> Transp
         None => TransportError::io(endpoint, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_welcome_on_the_page_is_what_it_says() {
+        assert_eq!(crate::tests::example("welcome"), &[super::WELCOME][..]);
+    }
+}
