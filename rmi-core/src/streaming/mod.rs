@@ -241,5 +241,5 @@ impl<S: Stream> Stream for Infallible<S> {
 #[cfg(test)]
 pub(crate) fn interfaces() -> [&'static crate::interface::Descriptor; 2] {
     use crate::interface::Interface;
-    [<dyn Source>::DESCRIPTOR, <dyn sink::Sink>::DESCRIPTOR]
+    [<dyn Source>::descriptor(), <dyn sink::Sink>::descriptor()]
 }

@@ -64,6 +64,11 @@ fn values_with_a_form_for_people_are_what_they_say() {
 }
 
 #[test]
+fn a_reference_inside_a_body_is_what_it_says() {
+    assert_eq!(example("value reference"), codec::FIRST_REFERENCE);
+}
+
+#[test]
 fn an_error_inside_a_body_is_what_it_says() {
     let error = RemoteError::new(ErrorKind::Disconnected, Executed::Maybe, "gone");
     is_value(&example("value error"), Form::ByName, &error.relayed());
