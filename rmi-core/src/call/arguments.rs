@@ -18,6 +18,24 @@ pub struct Outgoing {
     form: Form,
     references: References,
     failure: Option<(&'static str, String)>,
+    largest: Largest,
+}
+
+/// The argument that takes the most bytes of a call: the one to be named when all together are too many.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Largest {
+    name: &'static str,
+    bytes: usize,
+}
+
+impl Largest {
+    /// Adds to `error`, when the call is too large, which argument makes it so.
+    pub(crate) fn blamed(self, error: RemoteError, method: &Method) -> RemoteError {
+        if error.kind() != ErrorKind::TooLarge || error.executed() != Executed::No || error.is_relayed() {
+            return error;
+        }
+        error.within(&format!("argument `{}` of {method} takes {} bytes", self.name, self.bytes))
+    }
 }
 
 impl Outgoing {
@@ -36,7 +54,7 @@ impl Outgoing {
     fn of(count: u16, form: Form) -> Self {
         let mut body = Vec::with_capacity(64);
         codec::array_header(count, &mut body);
-        Self { body, form, references: References::default(), failure: None }
+        Self { body, form, references: References::default(), failure: None, largest: Largest::default() }
     }
 
     /// Encodes the next argument. `name` is for the error text.
@@ -44,9 +62,13 @@ impl Outgoing {
         if self.failure.is_some() {
             return;
         }
-        let (body, form) = (&mut self.body, self.form);
+        let (before, body, form) = (self.body.len(), &mut self.body, self.form);
         if let Err(error) = scope::encoding(&mut self.references, || codec::encode(value, form, body)) {
             self.failure = Some((name, error.to_string()));
+        }
+        let bytes = self.body.len() - before;
+        if bytes > self.largest.bytes {
+            self.largest = Largest { name, bytes };
         }
     }
 
@@ -58,6 +80,10 @@ impl Outgoing {
     /// Encodes the next argument as a byte string or nil.
     pub fn push_optional_bytes(&mut self, name: &'static str, value: Option<&[u8]>) {
         self.push(name, &value.map(serde_bytes::Bytes::new));
+    }
+
+    pub(crate) fn largest(&self) -> Largest {
+        self.largest
     }
 
     pub(crate) fn finish(self, method: &Method) -> Result<(Bytes, Vec<Target>), RemoteError> {

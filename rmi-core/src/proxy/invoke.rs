@@ -48,6 +48,7 @@ where
     T: ?Sized + Interface,
     R: MethodResult,
 {
+    let largest = outgoing.largest();
     let outcome = async {
         let mut call = prepare(method, proxy.options.as_deref())?;
         (call.body, call.references) = outgoing.finish(method)?;
@@ -63,7 +64,7 @@ where
     R::from_result(match outcome.await {
         // A oneway call has no value to decode: its unit result is made here.
         Ok(reply) => arguments::decode_result(method, reply),
-        Err(error) => Err(known_here(error, method, T::descriptor()).into()),
+        Err(error) => Err(known_here(largest.blamed(error, method), method, T::descriptor()).into()),
     })
 }
 

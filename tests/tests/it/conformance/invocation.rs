@@ -32,7 +32,9 @@ async fn a_message_beyond_every_buffer_is_whole_or_refused() {
     assert_eq!(setting.probe.echo(large.clone()).await.unwrap(), large);
     let error = setting.probe.echo(Bytes::from(vec![3; 17 << 20])).await.unwrap_err().remote();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::TooLarge, Executed::No));
-    assert!(error.message().contains("exceed the limit of 16777216"), "{error}");
+    let text = "argument `bytes` of conformance.Probe/echo takes 17825797 bytes: arguments of 17825798 bytes exceed the \
+                limit of 16777216; send them in parts or as a stream, or raise Limits::body_bytes_max at both ends";
+    assert_eq!(error.message(), text);
 }
 
 #[remote(name = "conformance.Newer")]
