@@ -19,6 +19,8 @@ pub(crate) struct Batch {
     count: usize,
     /// Where the next value to be read begins; in a batch that is written, the last one.
     at: usize,
+    /// How many references there were before the last one, in a batch that is written.
+    before: usize,
 }
 
 impl Batch {
@@ -35,7 +37,7 @@ impl Batch {
             rest = rest.get(length..).unwrap_or_default();
             count += 1;
         }
-        Ok(Self { bytes: bytes.to_vec(), references: references.into(), count, at: 0 })
+        Ok(Self { bytes: bytes.to_vec(), references: references.into(), count, at: 0, before: 0 })
     }
 
     /// Encodes a value behind the others; one that fails leaves no trace.
@@ -48,7 +50,7 @@ impl Batch {
             let text = format!("an item cannot be encoded: {error}");
             return Err(RemoteError::new(ErrorKind::BadArgument, Executed::No, text));
         }
-        (self.count, self.at) = (self.count + 1, bytes);
+        (self.count, self.at, self.before) = (self.count + 1, bytes, references);
         Ok(())
     }
 
@@ -58,8 +60,10 @@ impl Batch {
         large.then(|| {
             self.count -= 1;
             let bytes = self.bytes.split_off(self.at);
-            // Nobody knows which references it names without reading it.
-            Self { bytes, references: self.references.clone(), count: 1, at: 0 }
+            // Nobody knows which of the earlier references it names without reading it. Those before it name none of its own.
+            let references = self.references.clone();
+            self.references.truncate(self.before);
+            Self { bytes, references, count: 1, at: 0, before: 0 }
         })
     }
 
@@ -182,6 +186,17 @@ mod tests {
         assert_eq!(rest.next::<AnyProxy>().unwrap().unwrap(), proxy);
         assert_eq!(large.next::<(String, AnyProxy)>().unwrap().unwrap(), ("long".to_owned(), proxy));
         assert_eq!((rest.count(), large.count()), (0, 0));
+    }
+
+    #[test]
+    fn those_before_a_large_value_do_not_count_its_references() {
+        let mut batch = Batch::default();
+        batch.push(&object()).unwrap();
+        let before = batch.cost();
+        batch.push(&(0..5000).map(|_| object()).collect::<Vec<_>>()).unwrap();
+        let large = batch.split_large(6).unwrap();
+        assert_eq!(batch.cost(), before);
+        assert_eq!(received(large).next::<Vec<AnyProxy>>().unwrap().unwrap().len(), 5000);
     }
 
     #[test]

@@ -311,7 +311,7 @@ fn hash(name: &str) -> [u8; 4] {
 fn hello(node: u8, lease: u32) -> Vec<u8> {
     let mut body = vec![1];
     body.extend(b"rmio");
-    body.extend([1, 0, 1, 0]);
+    body.extend([2, 0, 2, 0]);
     body.extend([0; 4]);
     body.extend([node; 16]);
     body.extend((1u32 << 20).to_le_bytes());
