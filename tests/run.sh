@@ -12,6 +12,8 @@ command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v ip >/dev/null || missing+=(iproute2)
 # Tests start brokers of their own.
 command -v nats-server >/dev/null || missing+=(nats-server)
+# A second implementation of the protocol is written in it.
+command -v python3 >/dev/null || missing+=(python3)
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing with apt: ${missing[*]}"
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)

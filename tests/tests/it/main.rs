@@ -12,5 +12,6 @@ mod names;
 mod outside;
 mod promise_bytes;
 mod promises;
+mod second;
 mod tokens;
 mod transports;
