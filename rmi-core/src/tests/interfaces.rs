@@ -90,3 +90,17 @@ fn names_on_the_wire_are_without_path_and_r_and_parents() {
     let inherited = MethodId::of("rmi.Permit", "check");
     assert_eq!(found.method(inherited).map(|method| method.id), Some(inherited));
 }
+
+#[test]
+fn the_ids_of_names_on_the_page_are_their_hashes() {
+    let page = page();
+    let (_, table) = page.split_once("| name | id |\n|---|---|\n").unwrap();
+    let rows = table.lines().map_while(|line| line.strip_prefix("| ")?.strip_suffix("` |")?.split_once(" | `"));
+    let ids: Vec<_> = rows
+        .map(|(name, id)| {
+            let name = if name == "(empty)" { "" } else { name.trim_matches('`') };
+            assert_eq!(format!("{:?}", InterfaceId::of(name)), id, "{name}");
+        })
+        .collect();
+    assert!(ids.len() >= 5);
+}
