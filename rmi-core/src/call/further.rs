@@ -52,13 +52,13 @@ impl LocalObject {
 
     /// One more servant, for the interfaces that the object does not have yet.
     pub(crate) fn offer(&self, servant: Box<dyn Dispatch>) -> Result<(), RemoteError> {
-        self.admit(servant.descriptor()).map_err(|same| same.error(ErrorKind::Misuse))?;
         let names = distinct(self.servants().chain(std::iter::once(&*servant)));
         if names.len() > limits::INTERFACES_MAX {
             // A peer would take a reference that names more for a violation.
             let text = format!("object of {} interfaces exceeds the limit of {}", names.len(), limits::INTERFACES_MAX);
             return Err(RemoteError::new(ErrorKind::Misuse, Executed::No, text));
         }
+        self.admit(servant.descriptor()).map_err(|same| same.error(ErrorKind::Misuse))?;
         self.further.add(servant);
         Ok(())
     }
@@ -80,7 +80,7 @@ impl LocalObject {
 
     /// The names of its interfaces, each once; those of one servant the most derived first.
     pub(crate) fn interfaces(&self) -> Vec<&'static str> {
-        distinct(self.servants())
+        distinct(self.servants()).into_iter().map(|interface| interface.name).collect()
     }
 
     /// The interface with this id, if it has it.
@@ -107,7 +107,7 @@ impl LocalObject {
         let (kind, text) = match self.find(method.interface) {
             Some(interface) => (ErrorKind::NoSuchMethod, lacking(interface, method)),
             None => {
-                let known = listed(self.interfaces());
+                let known = listed(distinct(self.servants()).into_iter().map(Descriptor::to_string));
                 let text =
                     format!("the object does not implement interface {:?}; it implements {known}", method.interface);
                 (ErrorKind::NoSuchInterface, text)
@@ -139,21 +139,23 @@ impl LocalObject {
 }
 
 fn lacking(interface: &Descriptor, method: MethodId) -> String {
-    let known = listed(interface.methods.iter().map(|method| method.name));
+    let known = listed(interface.methods.iter().map(|method| method.name.to_owned()));
     let (name, path) = (interface.name, interface.path());
     format!("the object's {name} is `{path}`, which has no method {:08x}; its methods are {known}", method.method)
 }
 
 /// The names, as many as there is room for.
-fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
+fn listed(names: impl Iterator<Item = String>) -> String {
     let (mut text, mut left_out) = (String::new(), 0);
     for name in names {
         if text.len() + name.len() > LISTED_MAX {
             left_out += 1;
             continue;
         }
-        let separator = if text.is_empty() { "" } else { ", " };
-        text.extend([separator, name]);
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(&name);
     }
     if left_out > 0 {
         text.push_str(&format!(" and {left_out} more"));
@@ -161,14 +163,15 @@ fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
     text
 }
 
-fn distinct<'a>(servants: impl Iterator<Item = &'a dyn Dispatch>) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for name in servants.flat_map(|servant| servant.descriptor().names()) {
-        if !names.contains(&name) {
-            names.push(name);
+/// Their interfaces, each name once.
+fn distinct<'a>(servants: impl Iterator<Item = &'a dyn Dispatch>) -> Vec<&'static Descriptor> {
+    let mut interfaces: Vec<&'static Descriptor> = Vec::new();
+    for interface in servants.flat_map(|servant| servant.descriptor().family()) {
+        if interfaces.iter().all(|known| known.name != interface.name) {
+            interfaces.push(interface);
         }
     }
-    names
+    interfaces
 }
 
 #[cfg(test)]
@@ -177,9 +180,10 @@ mod tests {
 
     #[test]
     fn a_list_of_names_is_bounded() {
-        assert_eq!(listed(["open", "shut"]), "open, shut");
-        let long: &'static str = "x".repeat(600).leak();
-        assert_eq!(listed([long, long, "shut", long]), format!("{long}, shut and 2 more"));
-        assert_eq!(listed([]), "");
+        let listed = |names: &[&str]| listed(names.iter().map(|name| (*name).to_owned()));
+        assert_eq!(listed(&["open", "shut"]), "open, shut");
+        let long = "x".repeat(600);
+        assert_eq!(listed(&[&long, &long, "shut", &long]), format!("{long}, shut and 2 more"));
+        assert_eq!(listed(&[]), "");
     }
 }

@@ -128,6 +128,16 @@ impl Descriptor {
     }
 }
 
+/// The name, and the path of the trait if there is one: `Service (billing::Service)`.
+impl fmt::Display for Descriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.of {
+            Some(of) => write!(f, "{} (`{}`)", self.name, of.path()),
+            None => f.write_str(self.name),
+        }
+    }
+}
+
 /// A method of an interface. Prints as `Interface/method`.
 #[derive(Debug, Clone)]
 pub struct Method {

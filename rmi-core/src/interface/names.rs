@@ -51,10 +51,7 @@ impl fmt::Debug for InterfaceType {
 
 /// Two interface types with one name on the wire, or with names of one id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{}` and `{}` are both called {} on the wire; give one of them another name: #[remote(name = \"{}\")]",
-    refused.of.path(), holder.of.path(), self.name(), holder.longer()
-)]
+#[error("`{}` and `{}` are both called {} on the wire; {}", refused.of.path(), holder.of.path(), self.name(), self.way_out())]
 pub(crate) struct SameName {
     refused: Named,
     holder: Named,
@@ -73,9 +70,14 @@ impl Named {
         Some(Self { name: descriptor.name, of: descriptor.of? })
     }
 
+    /// The path of the trait, without the arguments of an instance.
+    fn trait_path(&self) -> &'static str {
+        self.of.path().split('<').next().unwrap_or_default()
+    }
+
     /// A name that says more: `billing.Service`.
     fn longer(&self) -> String {
-        let path = self.of.path().split('<').next().unwrap_or_default();
+        let path = self.trait_path();
         let short: Vec<_> = path.rsplitn(3, "::").take(2).collect();
         let short = short.into_iter().rev().collect::<Vec<_>>().join(".");
         if short == self.name { path.replace("::", ".") } else { short }
@@ -95,6 +97,17 @@ impl SameName {
         }
     }
 
+    fn way_out(&self) -> String {
+        let (refused, holder) = (self.refused.trait_path(), self.holder.trait_path());
+        if refused == holder && refused != self.refused.of.path() {
+            // Two instances of one trait, whose name has the names of the arguments.
+            return "give one of the type arguments another name: #[serde(rename = \"…\")] on the type, or a bound on the \
+                    parameter by which it can be named"
+                .to_owned();
+        }
+        format!("give one of them another name: #[remote(name = \"{}\")]", self.holder.longer())
+    }
+
     pub(crate) fn error(&self, kind: ErrorKind) -> RemoteError {
         RemoteError::new(kind, Executed::No, self.to_string())
     }
@@ -109,9 +122,13 @@ fn conflict(refused: Named, holder: Named) -> Option<SameName> {
 struct Names(HashMap<InterfaceId, Named>);
 
 impl Names {
-    /// A type takes the names of all that it extends together with its own, so that its own tells.
+    /// Whether nothing is left to be taken. A type takes the names of all that it extends together with its own, so that its
+    /// own tells.
     fn has(&self, descriptor: &Descriptor) -> bool {
-        descriptor.of.is_some_and(|of| self.0.get(&descriptor.id).is_some_and(|named| named.of == of))
+        match descriptor.of {
+            Some(of) => self.0.get(&descriptor.id).is_some_and(|named| named.of == of),
+            None => descriptor.parents.iter().all(|parent| self.has(parent())),
+        }
     }
 
     /// Takes the names of these interfaces and of all that they extend, or none.
@@ -181,7 +198,7 @@ mod tests {
     fn a_descriptor_that_was_written_by_hand_stands_for_any_type() {
         let mut names = Names::default();
         names.take([&BY_HAND].into_iter()).unwrap();
-        assert!(!names.has(&BY_HAND));
+        assert!(names.has(&BY_HAND) && !names.has(&OTHER), "nothing was taken");
         names.take([&OTHER].into_iter()).unwrap();
         names.take([&BY_HAND].into_iter()).unwrap();
         assert_eq!(SameName::between(&BY_HAND, &OTHER), None);
@@ -208,6 +225,15 @@ mod tests {
         assert_eq!(longer("List<u8>", InterfaceType::of::<dyn Iterator<Item = u8>>()), "iterator.Iterator");
         let whole = format!("{}.billing.Service", module_path!().replace("::", "."));
         assert_eq!(longer("billing.Service", InterfaceType::of::<dyn billing::Service>()), whole);
+    }
+
+    #[test]
+    fn instances_of_one_trait_are_told_about_their_arguments() {
+        let first = InterfaceType::of::<dyn Iterator<Item = u8>>();
+        let second = InterfaceType::of::<dyn Iterator<Item = u16>>();
+        let named = |of| Named { name: "List<_>", of };
+        let text = conflict(named(first), named(second)).unwrap().to_string();
+        assert!(text.ends_with("another name: #[serde(rename = \"…\")] on the type, or a bound on the parameter by which it can be named"), "{text}");
     }
 
     #[test]

@@ -70,13 +70,13 @@ where
 
 /// Adds to the owner's word that it does not have the method what the method is here: the owner was sent hashes.
 fn known_here(error: RemoteError, method: &Method, descriptor: &'static Descriptor) -> RemoteError {
-    if !matches!(error.kind(), ErrorKind::NoSuchMethod | ErrorKind::NoSuchInterface) {
-        return error;
-    }
+    let because = match error.kind() {
+        ErrorKind::NoSuchMethod => "; one of the two programs is older, or has another trait of that name",
+        ErrorKind::NoSuchInterface => "",
+        _ => return error,
+    };
     let path = descriptor.find(method.id.interface).map_or(method.interface, Descriptor::path);
-    error.within(&format!(
-        "{method} of `{path}` is not there: one of the two programs is older, or has another trait of that name"
-    ))
+    error.within(&format!("{method} of `{path}` is not there{because}"))
 }
 
 /// Makes the call as a promise, if that is asked for and can be. What comes back stands for the reply: one reference.

@@ -184,7 +184,8 @@ async fn a_method_that_none_of_the_servants_has_is_told_apart_from_an_interface(
     assert_eq!(fails("rmi.Object").await.kind(), ErrorKind::NoSuchMethod);
     let error = fails("tests.Tile").await;
     assert_eq!(error.kind(), ErrorKind::NoSuchInterface);
-    assert!(error.message().ends_with("; it implements tests.Shape, tests.Audit"), "{error}");
+    let known = "; it implements tests.Shape (`rmi_tests::shapes::Shape`), tests.Audit (`it::interfaces::Audit`)";
+    assert!(error.message().ends_with(known), "{error}");
 }
 
 #[tokio::test]

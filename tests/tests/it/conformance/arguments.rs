@@ -209,6 +209,26 @@ async fn an_older_caller_is_served_by_a_newer_servant() {
 }
 
 #[tokio::test]
+async fn arguments_that_do_not_fit_are_an_error_that_names_the_method() {
+    let setting = setting().await;
+    let orders = Proxy::<dyn NewOrders>::new(Shop);
+    let far = setting.caller.any_proxy(&setting.host.export(&orders).unwrap());
+    for (body, text) in [
+        (&b"\x90"[..], "argument `order` of NewOrders/place is missing"),
+        (b"\x92\xc3\xc0", "argument `order` of NewOrders/place cannot be decoded: "),
+        (b"\x93\x91\x07\xc0\xa3two", "argument `copies` of NewOrders/place cannot be decoded: "),
+        (b"\x92\x91\x07", "the arguments of NewOrders/place are not well-formed: "),
+        (b"\xc0", "the arguments of NewOrders/place are not an array"),
+        (b"", "the arguments of NewOrders/place are not "),
+    ] {
+        let call = Call::new(MethodId::of("NewOrders", "place"), Bytes::from_static(body));
+        let error = far.invoke(call).await.map(drop).unwrap_err();
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::BadArguments, Executed::No), "{error}");
+        assert!(error.message().starts_with(text), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_blob_passes_through_a_servant_that_does_not_read_it() {
     let setting = setting().await;
     let (_, own) = own_probe();

@@ -92,14 +92,14 @@ async fn a_method_that_the_other_build_does_not_have_is_told_with_the_traits_of_
     let (_node, branch) = branch().await;
     let error = branch.proxy().close().await.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::NoSuchMethod, Executed::No));
-    let text = "Account/close of `it::names::two_programs::desk::Account` is not there: one of the two programs is \
+    let text = "Account/close of `it::names::two_programs::desk::Account` is not there; one of the two programs is \
                 older, or has another trait of that name: the object's Account is `branch::counter::Account`, which has \
                 no method ";
     assert!(error.message().starts_with(text), "{error}");
     let methods = "; its methods are owner, deposit, withdraw, transfer, freeze, visit";
     assert!(error.message().ends_with(methods), "{error}");
     let frozen = branch.proxy().visit(Proxy::new(Desk)).await.unwrap().remove(4);
-    assert!(frozen.starts_with("Account/freeze of `branch::counter::Account` is not there: "), "{frozen}");
+    assert!(frozen.starts_with("Account/freeze of `branch::counter::Account` is not there; "), "{frozen}");
     assert!(frozen.contains("the object's Account is `it::names::two_programs::desk::Account`"), "{frozen}");
 }
 
