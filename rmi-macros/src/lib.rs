@@ -20,13 +20,14 @@ use syn::{Item, parse_macro_input};
 /// Every method is an `async fn` with `&self` that returns a `Result` whose error can carry a
 /// [`RemoteError`](https://docs.rs/rmi-core): it is `Serialize + DeserializeOwned + From<RemoteError>`. Arguments are owned
 /// or borrowed (`&str`, `&[u8]`, `&T`, `Option<&str>`). `Vec<u8>`, `&[u8]` and `Bytes` travel as byte strings. An argument
-/// that is an `Option`, or marked `#[serde(default)]`, may be missing in calls of older callers.
+/// at the end that is an `Option`, or marked `#[serde(default)]`, may be missing in calls of older callers, and one that an
+/// older servant does not know is passed over. One that is removed, or put in front of others, is read as another.
 ///
 /// Supertraits must be remote themselves. Generic parameters may have bounds; they are not part of the name on the wire.
 ///
 /// | on the trait | |
 /// |---|---|
-/// | `name = "bank.Account"` | the name on the wire; the trait's own name if not given |
+/// | `name = "bank.Account"` | the name on the wire; the trait's own name, without its module, if not given. Two traits of one name in a program are told apart inside of it; the second one that is sent is refused with `Misuse` |
 /// | `crate = "path"` | where `rmi-core` is, if not at `::rmi_core` |
 ///
 /// | on a method | |
