@@ -15,3 +15,4 @@ mod promises;
 mod second;
 mod tokens;
 mod transports;
+mod values;

@@ -1,0 +1,214 @@
+//! Sends values every way they can go and compares what arrived.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::stream;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use rmi_core::{Executed, Node, Proxy, RemoteError, Streaming, remote};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// How many values of a type are sent.
+const CASES: usize = 24;
+
+/// What can be sent, compared, and shown when it did not arrive.
+pub(super) trait Value:
+    Serialize + DeserializeOwned + Clone + PartialEq + Debug + Send + Sync + 'static
+{
+}
+
+impl<T: Serialize + DeserializeOwned + Clone + PartialEq + Debug + Send + Sync + 'static> Value for T {}
+
+/// An error that has a value in it.
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
+pub(super) enum Failure<T> {
+    #[error("a value")]
+    Value(T),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+}
+
+/// What a servant was given, and what it has to give.
+struct Shelf<T> {
+    given: Mutex<Option<T>>,
+    has: Mutex<Option<T>>,
+}
+
+impl<T: Clone> Shelf<T> {
+    fn value(&self) -> T {
+        lock(&self.has).clone().expect("a value was put there")
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+macro_rules! ways {
+    ($(#[remote($($attribute:tt)*)] $name:ident)*) => { $(
+        #[remote($($attribute)*)]
+        trait $name<T: Value> {
+            async fn take(&self, before: u8, value: T, after: u8) -> Result<(), RemoteError>;
+            async fn give(&self) -> Result<T, RemoteError>;
+            async fn fail(&self) -> Result<(), Failure<T>>;
+            async fn items(&self) -> Result<Streaming<T>, RemoteError>;
+        }
+
+        #[remote]
+        impl<T: Value> $name<T> for Shelf<T> {
+            async fn take(&self, before: u8, value: T, after: u8) -> Result<(), RemoteError> {
+                assert_eq!((before, after), (1, 2));
+                *lock(&self.given) = Some(value);
+                Ok(())
+            }
+
+            async fn give(&self) -> Result<T, RemoteError> {
+                Ok(self.value())
+            }
+
+            async fn fail(&self) -> Result<(), Failure<T>> {
+                Err(Failure::Value(self.value()))
+            }
+
+            async fn items(&self) -> Result<Streaming<T>, RemoteError> {
+                Ok(Streaming::new(stream::iter([self.value(), self.value()])))
+            }
+        }
+
+        impl<T: Value> Ways<T> for Proxy<dyn $name<T>> {
+            async fn send(&self, way: Way, shelf: &Shelf<T>, value: &T) -> Result<Vec<T>, RemoteError> {
+                *lock(&shelf.given) = None;
+                *lock(&shelf.has) = Some(value.clone());
+                match way {
+                    Way::Argument => match self.take(1, value.clone(), 2).await {
+                        Ok(()) => Ok(lock(&shelf.given).take().into_iter().collect()),
+                        Err(error) => {
+                            assert!(lock(&shelf.given).is_none(), "the method ran, and then: {error}");
+                            assert_eq!(error.executed(), Executed::No, "{error}");
+                            assert!(error.message().contains("argument value"), "{error}");
+                            Err(error)
+                        }
+                    },
+                    Way::Result => Ok(vec![self.give().await?]),
+                    Way::Error => match self.fail().await.expect_err("it fails") {
+                        Failure::Value(value) => Ok(vec![value]),
+                        Failure::Remote(error) => Err(error),
+                    },
+                    Way::Item => {
+                        let mut items = self.items().await?;
+                        let mut came = Vec::new();
+                        while let Some(item) = items.next().await {
+                            came.push(item?);
+                        }
+                        assert_eq!(came.len(), 2);
+                        Ok(came)
+                    }
+                }
+            }
+        }
+    )* };
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Argument,
+    Result,
+    Error,
+    Item,
+}
+
+/// Sends a value one way and returns what came.
+trait Ways<T> {
+    async fn send(&self, way: Way, shelf: &Shelf<T>, value: &T) -> Result<Vec<T>, RemoteError>;
+}
+
+ways! {
+    #[remote(name = "values.ByName")] ByName
+}
+
+/// What has to become of a value.
+enum Expected<T> {
+    /// This arrives.
+    Arrives(T),
+    /// This arrives, or its sender learns that it does not.
+    ArrivesOrIsTold(T),
+    /// Its sender learns that it does not.
+    IsTold,
+}
+
+/// Random values, the same in every run.
+pub(super) fn samples<S: Strategy>(values: &S) -> Vec<S::Value> {
+    let mut runner = TestRunner::deterministic();
+    (0..CASES).map(|_| values.new_tree(&mut runner).expect("the strategy has values").current()).collect()
+}
+
+async fn exchange<T: Value>(values: impl Strategy<Value = T>, expected: impl Fn(&T, Form) -> Expected<T>) {
+    let shelf = Arc::new(Shelf { given: Mutex::default(), has: Mutex::default() });
+    let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let caller = Node::builder().start().await.unwrap();
+    let by_name = host.export(&Proxy::<dyn ByName<T>>::from_arc(shelf.clone())).unwrap();
+    let by_name: Proxy<dyn ByName<T>> = caller.proxy(&by_name).unwrap();
+    for value in samples(&values) {
+        every_way(&by_name, &shelf, &value, || expected(&value, Form::ByName)).await;
+    }
+}
+
+/// How structs travel.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    ByName,
+    Compact,
+}
+
+async fn every_way<T: Value>(ways: &impl Ways<T>, shelf: &Shelf<T>, value: &T, expected: impl Fn() -> Expected<T>) {
+    for way in [Way::Argument, Way::Result, Way::Error, Way::Item] {
+        let came = ways.send(way, shelf, value).await;
+        let right = match (&came, expected()) {
+            (Ok(came), Expected::Arrives(one) | Expected::ArrivesOrIsTold(one)) => came.iter().all(|came| *came == one),
+            (Err(_), Expected::IsTold | Expected::ArrivesOrIsTold(_)) => true,
+            _ => false,
+        };
+        assert!(right, "sent as {way:?}: {value:?}\ncame: {came:?}");
+    }
+}
+
+/// Every value arrives as it is.
+pub(super) async fn arrives<T: Value>(values: impl Strategy<Value = T>) {
+    exchange(values, |value, _| Expected::Arrives(value.clone())).await;
+}
+
+/// By name every value arrives as it is; by position it does, or its sender is told.
+pub(super) async fn arrives_by_name<T: Value>(values: impl Strategy<Value = T>) {
+    let expected = |value: &T, form| match form {
+        Form::ByName => Expected::Arrives(value.clone()),
+        Form::Compact => Expected::ArrivesOrIsTold(value.clone()),
+    };
+    exchange(values, expected).await;
+}
+
+/// By name every value arrives as `expected` says, `None` for those whose sender is told; by position as it is, or so.
+pub(super) async fn arrives_in_one_form<T: Value>(
+    values: impl Strategy<Value = T>,
+    expected: impl Fn(&T) -> Option<T>,
+) {
+    let expected = |value: &T, form| match (form, expected(value)) {
+        (Form::ByName, Some(other)) => Expected::Arrives(other),
+        (Form::ByName, None) => Expected::IsTold,
+        (Form::Compact, _) => Expected::ArrivesOrIsTold(value.clone()),
+    };
+    exchange(values, expected).await;
+}
+
+/// Every value arrives as it comes back from JSON: its type loses something by itself.
+pub(super) async fn arrives_as_from_json<T: Value>(values: impl Strategy<Value = T>) {
+    let from_json = |value: &T| serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap();
+    exchange(values, |value, _| Expected::Arrives(from_json(value))).await;
+}
+
+/// No value arrives, and its sender is told so.
+pub(super) async fn is_told<T: Value>(values: impl Strategy<Value = T>) {
+    exchange(values, |_, _| Expected::IsTold).await;
+}

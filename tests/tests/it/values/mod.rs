@@ -1,0 +1,10 @@
+//! What is sent arrives: random values of many types, in arguments, results, errors and streams, structs by name and by position.
+
+mod attributes;
+mod borrowed;
+mod ecosystem;
+mod evolution;
+mod exchange;
+mod kinds;
+mod shapes;
+mod standard;
