@@ -7,7 +7,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::exchange::{arrives, arrives_as_from_json, arrives_by_name, is_told};
+use super::exchange::row;
 use super::shapes::value;
 
 fn seven() -> u8 {
@@ -177,18 +177,18 @@ fn skipping() -> impl Strategy<Value = Skipping> {
 
 #[tokio::test]
 async fn renamed_fields_and_variants_arrive() {
-    arrives(renamed()).await;
+    row!(arrives(renamed())).await;
     let three = any::<u8>().prop_map(|a_field| RenamedVariants::Three { a_field });
     let two = any::<u8>().prop_map(RenamedVariants::Two);
-    arrives(prop_oneof![Just(RenamedVariants::OneThing), two, three]).await;
+    row!(arrives(prop_oneof![Just(RenamedVariants::OneThing), two, three])).await;
 }
 
 #[tokio::test]
 async fn skipped_fields_take_no_other_ones_place() {
-    arrives(skipping()).await;
+    row!(arrives(skipping())).await;
     let variant = (vec(any::<u16>(), 0..2), of("[a-z]{0,1}"), any::<u8>());
-    arrives(variant.prop_map(|(list, maybe, last)| SkippingVariant::Fields { list, maybe, last })).await;
-    arrives((vec(skipping(), 0..4), btree_map(any::<u8>(), skipping(), 0..3))).await;
+    row!(arrives(variant.prop_map(|(list, maybe, last)| SkippingVariant::Fields { list, maybe, last }))).await;
+    row!(arrives((vec(skipping(), 0..4), btree_map(any::<u8>(), skipping(), 0..3)))).await;
 }
 
 #[tokio::test]
@@ -199,79 +199,81 @@ async fn what_is_written_under_another_name_arrives_as_in_json() {
 
 /// By position names do not matter, so that more arrives than by name.
 async fn arrives_by_name_as_from_json(values: impl Strategy<Value = TwoNames>) {
-    super::exchange::arrives_in_one_form(values, |value| {
-        serde_json::from_str(&serde_json::to_string(value).unwrap()).ok()
-    })
-    .await;
+    row!(arrives_in_one_form(values, |value| { serde_json::from_str(&serde_json::to_string(value).unwrap()).ok() }))
+        .await;
 }
 
 #[tokio::test]
 async fn what_is_written_under_another_name_than_it_must_have_is_told() {
     let values = any::<String>().prop_map(|name| TwoNamesRequired { name });
-    super::exchange::arrives_in_one_form(values, |_| None).await;
+    row!(arrives_in_one_form(values, |_| None)).await;
 }
 
 #[tokio::test]
 async fn fields_that_are_not_written_or_not_read_arrive_as_in_json() {
     let values = (any::<(u8, u8, u8, String)>(), any::<(u8, Option<u8>)>());
-    arrives_as_from_json(values.prop_map(|((never, before, unwritten, unread), (after, last))| Skipped {
+    row!(arrives_as_from_json(values.prop_map(|((never, before, unwritten, unread), (after, last))| Skipped {
         never,
         before,
         unwritten,
         unread,
         after,
         last,
-    }))
+    })))
     .await;
-    arrives_as_from_json(any::<(u8, u16, String)>().prop_map(|(a, b, c)| SkippedInTuple(a, b, c))).await;
+    row!(arrives_as_from_json(any::<(u8, u16, String)>().prop_map(|(a, b, c)| SkippedInTuple(a, b, c)))).await;
 }
 
 #[tokio::test]
 async fn variants_that_are_not_written_or_not_read_are_told() {
-    arrives(any::<u8>().prop_map(SkippedVariant::Kept)).await;
-    is_told(prop_oneof![Just(SkippedVariant::Gone), Just(SkippedVariant::Unwritten), Just(SkippedVariant::Unread)])
-        .await;
+    row!(arrives(any::<u8>().prop_map(SkippedVariant::Kept))).await;
+    row!(is_told(prop_oneof![
+        Just(SkippedVariant::Gone),
+        Just(SkippedVariant::Unwritten),
+        Just(SkippedVariant::Unread)
+    ]))
+    .await;
 }
 
 #[tokio::test]
 async fn defaults_of_a_whole_struct_arrive_as_in_json() {
     let values = (vec(any::<u8>(), 0..2), any::<u8>()).prop_map(|(list, number)| WholeDefault { list, number });
-    arrives_as_from_json(values).await;
+    row!(arrives_as_from_json(values)).await;
 }
 
 #[tokio::test]
 async fn fields_written_by_functions_arrive() {
     let values = any::<(u64, i8, Vec<u8>, Option<Vec<u8>>, u8, Vec<u8>)>();
-    arrives(values.prop_map(|(hex, negative, raw, maybe, a, b)| With {
+    row!(arrives(values.prop_map(|(hex, negative, raw, maybe, a, b)| With {
         hex,
         negative: negative.max(-127),
         raw,
         maybe,
         pairs: Foreign { a, b },
-    }))
+    })))
     .await;
-    arrives(any::<u8>().prop_map(Bounded)).await;
+    row!(arrives(any::<u8>().prop_map(Bounded))).await;
 }
 
 #[tokio::test]
 async fn transparent_structs_arrive() {
-    arrives(any::<Vec<u8>>().prop_map(|inner| Transparent { inner })).await;
-    arrives(any::<Option<Option<u8>>>().prop_map(TransparentOption)).await;
+    row!(arrives(any::<Vec<u8>>().prop_map(|inner| Transparent { inner }))).await;
+    row!(arrives(any::<Option<Option<u8>>>().prop_map(TransparentOption))).await;
 }
 
 #[tokio::test]
 async fn converted_values_arrive() {
-    arrives(any::<String>().prop_map(Reversed)).await;
-    arrives((0..128_u8).prop_map(|half| Even(half * 2))).await;
+    row!(arrives(any::<String>().prop_map(Reversed))).await;
+    row!(arrives((0..128_u8).prop_map(|half| Even(half * 2)))).await;
 }
 
 #[tokio::test]
 async fn values_that_do_not_convert_back_are_told() {
-    is_told((0..127_u8).prop_map(|half| Even(half * 2 + 1))).await;
+    row!(is_told((0..127_u8).prop_map(|half| Even(half * 2 + 1)))).await;
 }
 
 #[tokio::test]
 async fn structs_that_deny_unknown_fields_arrive() {
-    arrives_by_name(any::<(u8, Option<u8>, Option<Vec<u8>>)>().prop_map(|(a, b, c)| Strict { a, b, c })).await;
-    arrives(any::<BTreeMap<String, u8>>()).await;
+    row!(arrives_by_name(any::<(u8, Option<u8>, Option<Vec<u8>>)>().prop_map(|(a, b, c)| Strict { a, b, c }))).await;
+    row!(arrives(any::<BTreeMap<String, u8>>())).await;
 }

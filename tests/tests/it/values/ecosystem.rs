@@ -15,7 +15,7 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 use url::Url;
 use uuid::Uuid;
 
-use super::exchange::arrives;
+use super::exchange::row;
 
 fn moment() -> impl Strategy<Value = DateTime<Utc>> {
     (-62_135_596_800_i64..253_402_300_799, 0..1_000_000_000_u32)
@@ -34,13 +34,13 @@ fn uuid() -> impl Strategy<Value = Uuid> {
 
 #[tokio::test]
 async fn chrono_moments_arrive() {
-    arrives(moment()).await;
+    row!(arrives(moment())).await;
 }
 
 #[tokio::test]
 async fn chrono_moments_with_an_offset_arrive() {
     let offset = (-86_399 / 60..86_399 / 60).prop_map(|minutes: i32| FixedOffset::east_opt(minutes * 60).unwrap());
-    arrives((moment(), offset).prop_map(|(moment, offset)| moment.with_timezone(&offset))).await;
+    row!(arrives((moment(), offset).prop_map(|(moment, offset)| moment.with_timezone(&offset)))).await;
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn chrono_dates_and_times_arrive() {
     let parts = moment().prop_map(|moment| -> (NaiveDate, NaiveTime, NaiveDateTime) {
         (moment.date_naive(), moment.time(), moment.naive_utc())
     });
-    arrives(parts).await;
+    row!(arrives(parts)).await;
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn chrono_spans_days_and_months_arrive() {
     let span = any::<i32>().prop_map(|seconds| TimeDelta::seconds(seconds.into()));
     let day = (0..7_u8).prop_map(|day| Weekday::try_from(day).unwrap());
     let month = (1..13_u8).prop_map(|month| Month::try_from(month).unwrap());
-    arrives((span, day, month)).await;
+    row!(arrives((span, day, month))).await;
 }
 
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -70,12 +70,12 @@ struct Stamps {
 #[tokio::test]
 async fn moments_as_numbers_arrive() {
     let at = prop::option::of(any::<i32>().prop_map(|millis| DateTime::from_timestamp_millis(millis.into()).unwrap()));
-    arrives((at, instant()).prop_map(|(at, other)| Stamps { at, other })).await;
+    row!(arrives((at, instant()).prop_map(|(at, other)| Stamps { at, other }))).await;
 }
 
 #[tokio::test]
 async fn time_moments_arrive() {
-    arrives(instant()).await;
+    row!(arrives(instant())).await;
 }
 
 #[tokio::test]
@@ -89,24 +89,24 @@ async fn time_dates_times_spans_and_offsets_arrive() {
         let span = time::Duration::new(seconds.into(), nanos);
         (at.date(), at.time(), PrimitiveDateTime::new(at.date(), at.time()), offset, span, at.weekday(), at.month())
     });
-    arrives(parts).await;
+    row!(arrives(parts)).await;
 }
 
 #[tokio::test]
 async fn uuids_arrive() {
-    arrives((uuid(), prop::option::of(uuid()), vec(uuid(), 0..4))).await;
+    row!(arrives((uuid(), prop::option::of(uuid()), vec(uuid(), 0..4)))).await;
 }
 
 #[tokio::test]
 async fn uuids_as_keys_arrive() {
-    arrives(hash_map(uuid(), any::<u8>(), 0..4)).await;
+    row!(arrives(hash_map(uuid(), any::<u8>(), 0..4))).await;
 }
 
 #[tokio::test]
 async fn uuids_as_bytes_arrive() {
     #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
     struct Short(#[serde(with = "uuid::serde::compact")] Uuid);
-    arrives(uuid().prop_map(Short)).await;
+    row!(arrives(uuid().prop_map(Short))).await;
 }
 
 #[tokio::test]
@@ -116,30 +116,32 @@ async fn urls_arrive() {
         url.set_query(Some(&query));
         url
     });
-    arrives(url).await;
+    row!(arrives(url)).await;
 }
 
 #[tokio::test]
 async fn decimals_arrive() {
     let decimal = (any::<i64>(), 0..28_u32).prop_map(|(number, scale)| Decimal::new(number, scale));
-    arrives(vec(decimal, 0..4)).await;
+    row!(arrives(vec(decimal, 0..4))).await;
 }
 
 #[tokio::test]
 async fn byte_strings_arrive() {
-    arrives(vec(any::<u8>(), 0..300).prop_map(Bytes::from)).await;
-    arrives(vec(any::<u8>(), 0..300).prop_map(ByteBuf::from)).await;
+    row!(arrives(vec(any::<u8>(), 0..300).prop_map(Bytes::from))).await;
+    row!(arrives(vec(any::<u8>(), 0..300).prop_map(ByteBuf::from))).await;
     let several = (vec(any::<u8>(), 0..40), vec(any::<u8>(), 0..40));
-    arrives(several.prop_map(|(a, b)| vec![(Bytes::from(a.clone()), Some(ByteBuf::from(b))), (Bytes::from(a), None)]))
-        .await;
+    row!(arrives(
+        several.prop_map(|(a, b)| vec![(Bytes::from(a.clone()), Some(ByteBuf::from(b))), (Bytes::from(a), None)])
+    ))
+    .await;
 }
 
 #[tokio::test]
 async fn maps_in_their_order_arrive() {
     let map = vec((any::<i16>(), any::<String>()), 0..8).prop_map(IndexMap::from_iter);
-    arrives(map.prop_map(|map: IndexMap<i16, String>| map.into_iter().collect::<Vec<_>>())).await;
+    row!(arrives(map.prop_map(|map: IndexMap<i16, String>| map.into_iter().collect::<Vec<_>>()))).await;
     let map = vec(("[a-z]{3}", any::<bool>()), 0..8);
-    arrives(map.prop_map(|pairs| pairs.into_iter().collect::<IndexMap<String, bool>>())).await;
+    row!(arrives(map.prop_map(|pairs| pairs.into_iter().collect::<IndexMap<String, bool>>()))).await;
 }
 
 #[tokio::test]
@@ -160,7 +162,7 @@ async fn json_arrives() {
             }),
         ]
     });
-    arrives(json).await;
+    row!(arrives(json)).await;
 }
 
 #[tokio::test]
@@ -173,5 +175,5 @@ async fn ids_names_endpoints_and_references_as_values_arrive() {
         let name: Name = name.parse().unwrap();
         (node, object, name, endpoint, reference)
     });
-    arrives(values).await;
+    row!(arrives(values)).await;
 }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::exchange::{arrives, arrives_as_from_json, is_told};
+use super::exchange::row;
 use super::shapes::value;
 
 value! {
@@ -146,41 +146,41 @@ fn adjacent() -> impl Strategy<Value = Adjacent> {
 
 #[tokio::test]
 async fn untagged_enums_arrive() {
-    arrives(untagged()).await;
-    arrives((
+    row!(arrives(untagged())).await;
+    row!(arrives((
         vec(untagged(), 0..4),
         of(untagged()).prop_map(|value| value.filter(|value| *value != Untagged::Nothing)),
-    ))
+    )))
     .await;
 }
 
 #[tokio::test]
 async fn tagged_enums_and_structs_arrive() {
-    arrives(tagged()).await;
-    arrives(any::<(u8, Vec<u8>)>().prop_map(|(a, b)| TaggedStruct { a, b })).await;
-    arrives(btree_map(uuid(), tagged(), 0..4)).await;
+    row!(arrives(tagged())).await;
+    row!(arrives(any::<(u8, Vec<u8>)>().prop_map(|(a, b)| TaggedStruct { a, b }))).await;
+    row!(arrives(btree_map(uuid(), tagged(), 0..4))).await;
 }
 
 #[tokio::test]
 async fn adjacently_tagged_enums_arrive() {
-    arrives(adjacent()).await;
-    arrives(vec(prop_oneof![Just(Bare::OneThing), Just(Bare::TwoThings)], 0..4)).await;
+    row!(arrives(adjacent())).await;
+    row!(arrives(vec(prop_oneof![Just(Bare::OneThing), Just(Bare::TwoThings)], 0..4))).await;
 }
 
 #[tokio::test]
 async fn flattened_fields_arrive() {
     let rest = btree_map("[p-s]{3,5}", any::<i64>(), 0..4);
     let flat = (any::<(u8, Vec<u8>)>(), point(), rest);
-    arrives(flat.prop_map(|((before, after), point, rest)| Flat { before, point, after, rest })).await;
+    row!(arrives(flat.prop_map(|((before, after), point, rest)| Flat { before, point, after, rest }))).await;
     let flat = (any::<(u8, Vec<u8>)>(), tagged());
     // The map of a variant takes the fields around it, too, in every format.
     let flat = flat.prop_filter("no map", |(_, tagged)| !matches!(tagged, Tagged::Inner(_)));
-    arrives(flat.prop_map(|((before, after), tagged)| FlatTagged { before, tagged, after })).await;
+    row!(arrives(flat.prop_map(|((before, after), tagged)| FlatTagged { before, tagged, after }))).await;
 }
 
 #[tokio::test]
 async fn flattened_options_arrive() {
-    arrives((uuid(), of(point())).prop_map(|(id, point)| MaybeFlat { id, point })).await;
+    row!(arrives((uuid(), of(point())).prop_map(|(id, point)| MaybeFlat { id, point }))).await;
 }
 
 #[tokio::test]
@@ -190,30 +190,30 @@ async fn flattened_enums_arrive() {
         any::<u8>().prop_map(Outside::Newtype),
         any::<(Vec<u8>, IpAddr)>().prop_map(|(a, b)| Outside::Fields { a, b }),
     ];
-    arrives((shape, any::<Option<Vec<u8>>>()).prop_map(|(shape, last)| FlatEnum { shape, last })).await;
+    row!(arrives((shape, any::<Option<Vec<u8>>>()).prop_map(|(shape, last)| FlatEnum { shape, last }))).await;
 }
 
 #[tokio::test]
 async fn flattened_maps_arrive_whatever_their_keys_are() {
     let rest = btree_map(any::<u64>(), any::<Vec<u8>>(), 0..5);
-    arrives((any::<String>(), rest).prop_map(|(name, rest)| NumberKeys { name, rest })).await;
+    row!(arrives((any::<String>(), rest).prop_map(|(name, rest)| NumberKeys { name, rest }))).await;
 }
 
 #[tokio::test]
 async fn enums_with_an_untagged_variant_arrive() {
     let known = any::<u8>().prop_map(|id| Mixed::Known { id });
     let other = any::<(String, u8)>().prop_map(|(a, b)| Mixed::Other(a, b));
-    arrives(prop_oneof![known, other]).await;
+    row!(arrives(prop_oneof![known, other])).await;
 }
 
 #[tokio::test]
 async fn large_numbers_that_serde_cannot_buffer_are_told_to_their_sender() {
     let large = u128::from(u64::MAX) + 1..u128::MAX;
-    is_told(large.clone().prop_map(LargeNumber::Large)).await;
+    row!(is_told(large.clone().prop_map(LargeNumber::Large))).await;
     let large = large.prop_map(|number| Large { number: (number >> 1).cast_signed() | 1 << 100 });
-    is_told(large.clone().prop_map(|inner| FlatLarge { inner })).await;
-    is_told(large.prop_map(TaggedLarge::Large)).await;
-    arrives("[a-z]{0,9}".prop_map(LargeNumber::Text)).await;
+    row!(is_told(large.clone().prop_map(|inner| FlatLarge { inner }))).await;
+    row!(is_told(large.prop_map(TaggedLarge::Large))).await;
+    row!(arrives("[a-z]{0,9}".prop_map(LargeNumber::Text))).await;
 }
 
 #[tokio::test]
@@ -226,5 +226,5 @@ async fn json_like_values_arrive_as_they_do_in_json() {
     let number = any::<i32>().prop_map(serde_json::Value::from);
     let text = any::<String>().prop_map(serde_json::Value::from);
     let rest = proptest::collection::hash_map("[a-z]{1,4}", prop_oneof![number, text], 0..5);
-    arrives_as_from_json(rest.prop_map(|rest| Loose { rest })).await;
+    row!(arrives_as_from_json(rest.prop_map(|rest| Loose { rest }))).await;
 }

@@ -6,7 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::exchange::{arrives, is_told};
+use super::exchange::row;
 
 /// Derives what a value needs.
 macro_rules! value {
@@ -87,35 +87,35 @@ fn shape() -> impl Strategy<Value = Shape> {
 
 #[tokio::test]
 async fn structs_of_every_kind_arrive() {
-    arrives((Just(Unit), Just(Empty {}), any::<u32>().prop_map(|number| Nested(Newtype(number))), tuple())).await;
-    arrives(any::<Option<()>>().prop_map(|only| One { only })).await;
-    arrives(any::<Vec<u8>>().prop_map(Bytes)).await;
-    arrives(fields()).await;
-    arrives(any::<(u8, bool)>().prop_map(|(r#type, r#match)| Keyword { r#type, r#match })).await;
+    row!(arrives((Just(Unit), Just(Empty {}), any::<u32>().prop_map(|number| Nested(Newtype(number))), tuple()))).await;
+    row!(arrives(any::<Option<()>>().prop_map(|only| One { only }))).await;
+    row!(arrives(any::<Vec<u8>>().prop_map(Bytes))).await;
+    row!(arrives(fields())).await;
+    row!(arrives(any::<(u8, bool)>().prop_map(|(r#type, r#match)| Keyword { r#type, r#match }))).await;
 }
 
 #[tokio::test]
 async fn generic_structs_arrive() {
     let page = (vec(fields(), 0..4), proptest::option::of(fields()), (fields(), fields()));
-    arrives(page.prop_map(|(items, next, total)| Page { items, next, total })).await;
+    row!(arrives(page.prop_map(|(items, next, total)| Page { items, next, total }))).await;
     let page = any::<(Vec<u8>, Option<u8>, (u8, u8))>();
-    arrives(page.prop_map(|(items, next, total)| Page { items, next, total })).await;
+    row!(arrives(page.prop_map(|(items, next, total)| Page { items, next, total }))).await;
 }
 
 #[tokio::test]
 async fn variants_of_every_kind_arrive() {
-    arrives(colour()).await;
-    arrives(Just(Single::Only)).await;
-    arrives(shape()).await;
-    arrives((vec(shape(), 0..5), proptest::option::of(shape()), vec(colour(), 0..5))).await;
+    row!(arrives(colour())).await;
+    row!(arrives(Just(Single::Only))).await;
+    row!(arrives(shape())).await;
+    row!(arrives((vec(shape(), 0..5), proptest::option::of(shape()), vec(colour(), 0..5)))).await;
 }
 
 #[tokio::test]
 async fn structs_and_variants_as_keys_arrive() {
-    arrives(btree_map(colour(), any::<u8>(), 0..4)).await;
-    arrives(btree_map(fields(), shape(), 0..4)).await;
-    arrives(btree_map(shape(), fields(), 0..4)).await;
-    arrives(btree_map(any::<u32>().prop_map(|number| Nested(Newtype(number))), Just(Unit), 0..4)).await;
+    row!(arrives(btree_map(colour(), any::<u8>(), 0..4))).await;
+    row!(arrives(btree_map(fields(), shape(), 0..4))).await;
+    row!(arrives(btree_map(shape(), fields(), 0..4))).await;
+    row!(arrives(btree_map(any::<u32>().prop_map(|number| Nested(Newtype(number))), Just(Unit), 0..4))).await;
 }
 
 #[tokio::test]
@@ -124,21 +124,23 @@ async fn recursive_values_arrive() {
     let tree = tree.prop_recursive(6, 30, 4, |inner| {
         (".{0,4}", vec(inner, 0..4)).prop_map(|(name, children)| Tree { name, children })
     });
-    arrives(tree).await;
+    row!(arrives(tree)).await;
     let list = vec(any::<i32>(), 0..30);
-    arrives(list.prop_map(|list| list.into_iter().fold(List::End, |rest, number| List::Next(number, Box::new(rest)))))
-        .await;
+    row!(arrives(
+        list.prop_map(|list| list.into_iter().fold(List::End, |rest, number| List::Next(number, Box::new(rest))))
+    ))
+    .await;
 }
 
 #[tokio::test]
 async fn values_nested_too_deeply_are_told_to_their_sender() {
     let chain = |depth| (0..depth).fold(Chain { next: None }, |chain, _| Chain { next: Some(Box::new(chain)) });
-    arrives(Just(chain(40))).await;
-    is_told((200..300_usize).prop_map(chain)).await;
+    row!(arrives(Just(chain(40)))).await;
+    row!(is_told((200..300_usize).prop_map(chain))).await;
 }
 
 #[tokio::test]
 async fn maps_in_structs_in_maps_arrive() {
     let page = (btree_map(tuple(), colour(), 0..3), any::<BTreeMap<i8, Vec<u8>>>());
-    arrives(btree_map(any::<i64>(), page, 0..3)).await;
+    row!(arrives(btree_map(any::<i64>(), page, 0..3))).await;
 }
