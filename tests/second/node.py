@@ -70,9 +70,6 @@ class Servant:
         self.methods = {(name_id(interface), name_id(method)): f for (interface, method), f in methods.items()}
         self.dropped = False
 
-    def reference(self):
-        return self
-
     def bytes(self):
         self.copies += 1
         return b"\0" + self.id + texts(self.interfaces)
@@ -84,9 +81,6 @@ class Proxy:
     def __init__(self, node, object_id, promised=False):
         self.node, self.id, self.promised = node, object_id, promised
 
-    def reference(self):
-        return self
-
     def bytes(self):
         # An object of the receiver's comes home: its node and its id suffice.
         return b"\2" + self.id if self.promised else b"\1" + self.node.peer + self.id + texts([]) + texts([])
@@ -94,11 +88,6 @@ class Proxy:
     def call(self, method, *arguments, **options):
         """Calls `Interface.method` and waits for the value."""
         return self.node.answer(self.begin(method, *arguments, **options))
-
-    def object(self, method, *arguments, **options):
-        """Calls a method whose value is one object."""
-        index = self.call(method, *arguments, **options)
-        return self.node.beside[index]
 
     def begin(self, method, *arguments, **options):
         """Makes a call and waits for nothing; gives the call's id."""
@@ -284,15 +273,15 @@ class Node:
 
     def answer(self, call_id):
         self.until(lambda: self.answers[call_id] is not None)
-        status, self.beside, body = self.answers.pop(call_id)
+        status, references, body = self.answers.pop(call_id)
         if status == 2:
             fault = Fields(body)
             kind, executed = fault.number("<H"), fault.number("<B")
             fault.take(5)
             raise Fault(kind, executed, fault.rest.decode())
         if status == 1:
-            raise MethodError(values.read(body))
-        return values.read(body)
+            raise MethodError(values.read(body, references))
+        return values.read(body, references)
 
     # Calls of the peer's.
 
@@ -318,7 +307,7 @@ class Node:
         if method not in servant.methods:
             return 2, (0, b"", struct.pack("<HBBI", 5, 0, 0, 0) + b"no such method")
         try:
-            return 0, self.tail(servant.methods[method](references, *values.read(body)))
+            return 0, self.tail(servant.methods[method](*values.read(body, references)))
         except MethodError as error:
             return 1, self.tail(error.args[0])
 

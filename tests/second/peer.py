@@ -62,10 +62,9 @@ def binds(registry, address):
 
 def takes_permits(registry):
     """A semaphore by its name, and a permit that is given back."""
-    gate = Proxy(registry, SEMAPHORES).object("rmi.Semaphores.open", "second/gate", 2)
+    gate = Proxy(registry, SEMAPHORES).call("rmi.Semaphores.open", "second/gate", 2)
     fails(({"TooMany": {"asked": 3, "permits": 2}},), gate.call, "rmi.Semaphore.acquire", 3)
     token, permit = fields(gate.call("rmi.Semaphore.acquire", 2), "token", "permit")
-    permit = registry.beside[permit]
     assert token > 0 and gate.call("rmi.Semaphore.try_acquire", 1) is None
     permit.call("rmi.Permit.release")
     fails(("Released",), permit.call, "rmi.Permit.check")
@@ -94,7 +93,7 @@ def sends_large_bodies(desk):
 def is_called_back(desk):
     """The host calls an object of ours inside of our call, and lets it go behind it."""
     heard = []
-    listener = Servant(["second.Listener"], {("second.Listener", "heard"): lambda _, text: heard.append(text) or len(text)})
+    listener = Servant(["second.Listener"], {("second.Listener", "heard"): lambda text: heard.append(text) or len(text)})
     assert desk.call("second.Desk.tell", listener, "hello") == 5 and heard == ["hello"]
     desk.node.until(lambda: listener.dropped)
     # More references than have room beside a body.
@@ -102,12 +101,12 @@ def is_called_back(desk):
     assert desk.call("second.Desk.how_many", several) == 1500
     desk.node.until(lambda: all(one.dropped for one in several))
     own = Servant(["second.Listener"], {})
-    assert desk.object("second.Desk.give_back", own) is own
+    assert desk.call("second.Desk.give_back", own) is own
 
 
 def holds(desk):
     """An object of the host's lives as long as it is held, which the host says."""
-    drawer = desk.object("second.Desk.drawer")
+    drawer = desk.call("second.Desk.drawer")
     assert drawer.call("second.Drawer.put", "pen") == 1
     assert drawer.call("second.Drawer.put", "ink") == 2
     assert desk.call("second.Desk.drawers") == 1
@@ -122,8 +121,7 @@ def calls_promises(desk):
     opening = desk.begin("second.Desk.drawer", promise=promise.id)
     assert promise.call("second.Drawer.put", "pen") == 1
     assert desk.call("second.Desk.look_into", promise) == 1
-    index = desk.node.answer(opening)
-    drawer = desk.node.beside[index]
+    drawer = desk.node.answer(opening)
     desk.node.forget(promise)
     assert drawer.call("second.Drawer.put", "ink") == 2
     drawer.release()
@@ -131,7 +129,7 @@ def calls_promises(desk):
 
 def streams(desk):
     """A stream of the host's is read, and one of ours is read by it."""
-    source = desk.object("second.Desk.count", 1000)
+    source = desk.call("second.Desk.count", 1000)
     assert read(source) == list(range(1000))
     assert write(range(10_000), lambda source: desk.begin("second.Desk.sum", source), desk.node) == sum(range(10_000))
 

@@ -15,14 +15,14 @@ class Reading:
         methods = {("rmi.Sink", "push"): self.push, ("rmi.Sink", "end"): self.end}
         self.sink = Servant(["rmi.Sink"], methods)
 
-    def push(self, _, sequence, items, references):
-        assert sequence == self.batches and not references and not self.ends
-        several = values.read_all(items)
+    def push(self, sequence, items, references):
+        assert sequence == self.batches and not self.ends
+        several = values.read_all(items, references)
         self.items += several
         self.bytes, self.batches = self.bytes + len(items), self.batches + 1
         assert several and len(self.items) <= self.granted[0]
 
-    def end(self, _, sequence, failure):
+    def end(self, sequence, failure):
         assert failure is not None or sequence == self.batches
         self.ends.append(failure)
 
@@ -55,12 +55,12 @@ class Writing:
     def __init__(self):
         self.sink, self.granted = None, [0, 0]
         methods = {("rmi.Source", "open"): self.open, ("rmi.Source", "grant"): self.grant}
-        self.source = Servant(["rmi.Source"], methods | {("rmi.Source", "close"): lambda _: None})
+        self.source = Servant(["rmi.Source"], methods | {("rmi.Source", "close"): lambda: None})
 
-    def open(self, references, sink, items, size):
-        self.sink, self.granted = references[sink], [items, size]
+    def open(self, sink, items, size):
+        self.sink, self.granted = sink, [items, size]
 
-    def grant(self, _, items, size):
+    def grant(self, items, size):
         self.granted = [max(items, self.granted[0]), max(size, self.granted[1])]
 
 

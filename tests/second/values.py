@@ -14,7 +14,7 @@ class Some:
 
 
 def write(value, references):
-    """The bytes of a value. What has a `reference` is written as its index in `references`, to which it is added."""
+    """The bytes of a value. What is no value is an object: it is added to `references` and written as its index there."""
     if value is None:
         return b"\xc0"
     if isinstance(value, bool):
@@ -36,8 +36,9 @@ def write(value, references):
         return head(len(value), (0x80, 15), (None, 0xDE, 0xDF)) + b"".join(parts)
     if isinstance(value, Some):
         return bytes([0xD4, 1, value.count])
-    references.append(value.reference())
-    return write_integer(len(references) - 1)
+    index = len(references)
+    references.append(value)
+    return (b"\xd4\x03" + bytes([index])) if index < 256 else (b"\xd5\x03" + struct.pack(">H", index))
 
 
 def write_integer(value):
@@ -65,13 +66,13 @@ def head(count, short, markers):
 
 
 class Reader:
-    """Takes values off the front of some bytes."""
+    """Takes values off the front of some bytes. Where they name a reference they have what it leads to."""
 
     NUMBERS = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q"}
     NUMBERS |= {0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
 
-    def __init__(self, data):
-        self.data, self.at = data, 0
+    def __init__(self, data, references):
+        self.data, self.at, self.references = data, 0, references
 
     def take(self, count):
         taken = self.data[self.at : self.at + count]
@@ -129,21 +130,23 @@ class Reader:
             return Some(data[0])
         if kind == 2:
             return list(data)
+        if kind == 3:
+            return self.references[int.from_bytes(data, "big")]
         raise ValueError(f"the extension type {kind} is not used")
 
 
-def read(body):
+def read(body, references):
     """The one value that a body is."""
-    reader = Reader(body)
+    reader = Reader(body, references)
     value = reader.value()
     if reader.at != len(body):
         raise ValueError("bytes follow the value")
     return value
 
 
-def read_all(data):
+def read_all(data, references):
     """Values that stand one behind the other."""
-    reader, values = Reader(data), []
+    reader, values = Reader(data, references), []
     while reader.at < len(data):
         values.append(reader.value())
     return values

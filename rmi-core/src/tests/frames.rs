@@ -172,9 +172,9 @@ fn references_are_what_they_say() {
 #[test]
 fn a_body_that_begins_with_references_is_what_it_says() {
     let mut body = example("body with references");
-    assert_eq!(body, reference::embed(&[sender()], b"\x91\x00"));
+    assert_eq!(body, reference::embed(&[sender()], b"\x91\xd4\x03\x00"));
     assert_eq!(reference::split_off(&mut body, 1).unwrap(), [sender()]);
-    assert_eq!(body, &b"\x91\x00"[..]);
+    assert_eq!(body, &b"\x91\xd4\x03\x00"[..]);
 }
 
 #[test]

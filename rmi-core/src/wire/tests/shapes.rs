@@ -136,7 +136,10 @@ fn lists_without_a_known_length_are_written_as_others() {
             use serde::ser::SerializeSeq;
             let mut list = serializer.serialize_seq(None)?;
             for _ in 0..self.0 {
-                if self.1 < 256 { list.serialize_element(&(self.1 as u8))? } else { list.serialize_element(&self.1)? }
+                match u8::try_from(self.1) {
+                    Ok(byte) => list.serialize_element(&byte)?,
+                    Err(_) => list.serialize_element(&self.1)?,
+                }
             }
             list.end()
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rmi_core::naming::{Balance, NamingError};
 use rmi_core::{
-    AnyProxy, Descriptor, Dispatch, Dispatched, ErrorKind, Executed, Incoming, Node, ObjectId, Proxy, Registry,
-    RemoteError, remote,
+    AnyProxy, Descriptor, Dispatch, Dispatched, ErrorKind, Executed, Incoming, Interface, Node, ObjectId, Proxy,
+    Registry, RemoteError, remote,
 };
 use rmi_registry::Running;
 use rmi_registry::store::Memory;

@@ -107,7 +107,7 @@ async fn a_method_that_the_other_build_does_not_have_is_told_with_the_traits_of_
 async fn a_name_bound_by_another_program_is_found_in_the_file_of_an_earlier_registry() {
     let directory = tempfile::tempdir().unwrap();
     let start = async || {
-        let store = Durable::open(&directory.path().join("names.redb")).unwrap();
+        let store = Durable::open(directory.path().join("names.redb")).unwrap();
         Running::start(&["tcp://127.0.0.1:0".parse().unwrap()], store).await.unwrap()
     };
     let earlier = start().await;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::future::ready;
 
 use rmi_core::{
-    AnyProxy, Descriptor, Dispatch, Dispatched, ErrorKind, Incoming, Interface, Node, Proxy, RemoteError, Reply, Status, remote,
+    AnyProxy, Descriptor, Dispatch, Dispatched, ErrorKind, Incoming, Interface, Node, Proxy, RemoteError, Reply,
+    Status, remote,
 };
 use serde::{Deserialize, Serialize};
 
@@ -190,7 +191,8 @@ async fn a_variant_that_the_reader_does_not_know_is_named() {
 #[tokio::test]
 async fn an_enum_with_another_variant_for_the_unknown_takes_all_of_them() {
     let known = NewEvent::Named("n".into());
-    let unknown = [NewEvent::Opened, NewEvent::Counted(5), NewEvent::Moved { z: None, y: 2, x: 1 }, NewEvent::Sized(grown())];
+    let unknown =
+        [NewEvent::Opened, NewEvent::Counted(5), NewEvent::Moved { z: None, y: 2, x: 1 }, NewEvent::Sized(grown())];
     assert_eq!(read!(known => Lenient), Ok(Lenient::Named("n".into())));
     for event in unknown {
         assert_eq!(read!(event => Lenient), Ok(Lenient::Other));
