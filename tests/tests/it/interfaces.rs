@@ -335,7 +335,11 @@ async fn an_object_is_asked_what_its_reference_does_not_tell() {
 async fn an_object_denies_what_a_cast_believes() {
     let setting = setting().await;
     let far = setting.far(&audited(), &[]);
-    assert!(far.cast::<dyn Tile>().is_ok(), "nothing is known, and nothing was asked");
+    let believed: Proxy<dyn Tile> = far.cast().expect("nothing is known, and nothing was asked");
+    let error = believed.turn().await.unwrap_err();
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::NoSuchInterface, Executed::No));
+    let text = "tests.Tile/turn of `it::interfaces::Tile` is not there: the object does not implement interface ";
+    assert!(error.message().starts_with(text), "{error}");
     let error = far.checked_cast::<dyn Tile>().await.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::NoSuchInterface, Executed::No));
     let text = "the object does not implement tests.Tile; it implements tests.Shape, tests.Audit";
