@@ -6,5 +6,6 @@ mod ecosystem;
 mod evolution;
 mod exchange;
 mod kinds;
+mod references;
 mod shapes;
 mod standard;
