@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use syn::visit::{self, Visit};
-use syn::{GenericParam, ReturnType, Type, TypeParamBound};
+use syn::{GenericParam, PathArguments, Type, TypeParamBound};
 
 use crate::messages;
 use crate::model::{Errors, Interface, Method};
-use crate::shape::{is_unit, ok_type, option_of};
 
 /// The methods that `Proxy` has of its own, and those that it will have.
 const PROXY_METHODS: &[&str] = &[
@@ -72,33 +71,9 @@ fn signature(method: &Method, errors: &mut Errors) {
 }
 
 fn returns(method: &Method, errors: &mut Errors) {
-    let ReturnType::Type(_, ty) = &method.output else {
-        errors.add(&method.ident, messages::NO_RESULT);
-        return;
-    };
-    if is_no_result(ty) {
-        let borrowed = matches!(**ty, Type::Reference(_));
-        errors.add(ty, if borrowed { messages::BORROWED_RESULT } else { messages::NO_RESULT });
-        return;
-    }
-    if method.options.oneway
-        && let Some(value) = ok_type(ty).filter(|value| !is_unit(value))
-    {
-        errors.add(value, messages::ONEWAY_VALUE);
-    }
-    Types { errors, result: true }.visit_type(ty);
-}
-
-/// The types that everybody knows are not results. Of others, aliases included, the compiler finds out.
-fn is_no_result(ty: &Type) -> bool {
-    const KNOWN: &[&str] = &[
-        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32",
-        "f64", "String", "Vec", "Option", "Box", "Proxy",
-    ];
-    match ty {
-        Type::Path(path) => path.path.segments.last().is_some_and(|last| KNOWN.iter().any(|known| last.ident == known)),
-        Type::Macro(_) | Type::Group(_) | Type::Paren(_) => false,
-        _ => true,
+    match method.return_type() {
+        None => errors.add(&method.ident, messages::NO_RESULT),
+        Some(ty) => Types { errors, result: true }.visit_type(ty),
     }
 }
 
@@ -120,18 +95,18 @@ impl Visit<'_> for Types<'_> {
             Type::Reference(reference) if reference.mutability.is_some() => {
                 self.errors.add(ty, messages::MUT_REFERENCE);
             }
-            _ if option_of(ty).is_some_and(|inner| is_unit(inner) || option_of(inner).is_some()) => {
-                self.errors.add(ty, messages::NESTED_OPTION);
+            Type::Reference(reference) if reference.lifetime.as_ref().is_some_and(|named| named.ident != "_") => {
+                self.errors.add(ty, messages::STATIC_REFERENCE);
             }
             _ => visit::visit_type(self, ty),
         }
     }
 }
 
+/// Only `Fn` and the like have their arguments in parentheses.
 fn is_function(bound: &TypeParamBound) -> bool {
     let TypeParamBound::Trait(bound) = bound else { return false };
-    let name = bound.path.segments.last().map(|last| last.ident.to_string());
-    matches!(name.as_deref(), Some("Fn" | "FnMut" | "FnOnce"))
+    bound.path.segments.last().is_some_and(|last| matches!(last.arguments, PathArguments::Parenthesized(_)))
 }
 
 /// No two names of one interface may have the same hash.

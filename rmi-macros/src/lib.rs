@@ -11,7 +11,7 @@ mod render;
 mod shape;
 
 use proc_macro::TokenStream;
-use syn::{Item, parse_macro_input};
+use syn::{Item, ItemImpl, parse_macro_input};
 
 /// Makes a trait a remote interface, and an `impl` of it one whose bodies are plain `async fn`.
 ///
@@ -62,4 +62,19 @@ pub fn remote(attributes: TokenStream, item: TokenStream) -> TokenStream {
         }
     }
     .into()
+}
+
+/// Finishes what `async_trait` wrote. For the code that `#[remote]` writes, and nothing else.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn boxed(_: TokenStream, item: TokenStream) -> TokenStream {
+    render::boxed(parse_macro_input!(item as Item)).into()
+}
+
+/// Gives an impl that `async_trait` wrote these bodies. For the code that `#[remote]` writes, and nothing else.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn bodies(bodies: TokenStream, item: TokenStream) -> TokenStream {
+    let bodies = parse_macro_input!(bodies as render::Bodies);
+    render::bodies(bodies, parse_macro_input!(item as ItemImpl)).into()
 }

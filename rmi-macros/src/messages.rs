@@ -16,14 +16,12 @@ pub(crate) const BORROWED_RESULT: &str = "a result that borrows cannot travel: r
 pub(crate) const CLOSURE: &str = "a closure cannot travel: pass a `Proxy` to an object with a remote interface";
 pub(crate) const MUT_REFERENCE: &str =
     "an argument cannot be changed for the caller: take it by value and return the new one";
+pub(crate) const STATIC_REFERENCE: &str = "an argument is borrowed for the time of the call: write `&T`";
 pub(crate) const PATTERN: &str = "an argument needs a name: it is part of the interface's description";
-pub(crate) const ONEWAY_VALUE: &str = "nobody waits for a oneway call: return `Result<(), E>`";
 pub(crate) const UNRELIABLE_RESULT: &str =
     "a call that somebody waits for cannot be lost: write `#[remote(oneway, unreliable)]`";
 pub(crate) const ASSOCIATED: &str = "a remote trait has methods only: there may be many objects behind one proxy type";
 pub(crate) const LIFETIME: &str = "a remote trait cannot borrow: objects outlive the calls that pass them around";
-pub(crate) const NESTED_OPTION: &str =
-    "`Option` of `Option` or `()` cannot travel: MessagePack has one nil; use an enum";
 pub(crate) const BAD_TIMEOUT: &str = "a time is a whole number and a unit: `\"50ms\"`, `\"2s\"`, `\"1m\"` or `\"1h\"`";
 pub(crate) const EMPTY_NAME: &str = "a name on the wire has 1 to 255 bytes";
 pub(crate) const RESERVED_NAME: &str = "every object has the interface \"rmi.Object\" already; choose another name";

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Attribute, Ident, ItemTrait, Path, ReturnType, Type};
 
-use crate::shape::{Argument, Returns};
+use crate::shape::Argument;
 
 /// What is wrong with an item; all of it is told at once.
 #[derive(Default)]
@@ -45,8 +45,10 @@ pub(crate) struct Interface {
     pub(crate) name: String,
     /// Where `rmi-core` is.
     pub(crate) krate: Path,
-    /// The supertraits that must be remote.
+    /// The supertraits, which are remote or markers.
     pub(crate) parents: Vec<Path>,
+    /// Whether structs travel by position.
+    pub(crate) compact: bool,
     pub(crate) methods: Vec<Method>,
 }
 
@@ -58,7 +60,6 @@ pub(crate) struct Method {
     pub(crate) sig: syn::Signature,
     pub(crate) arguments: Vec<Argument>,
     pub(crate) output: ReturnType,
-    pub(crate) returns: Returns,
     pub(crate) options: MethodOptions,
 }
 

@@ -9,22 +9,22 @@ use syn::{Attribute, FnArg, ItemTrait, LitStr, Pat, Path, TraitBoundModifier, Tr
 
 use crate::messages;
 use crate::model::{Errors, Interface, Method, MethodOptions};
-use crate::shape::{Argument, Returns};
+use crate::shape::Argument;
 
-const ON_TRAIT: &[&str] = &["name", "crate"];
+const ON_TRAIT: &[&str] = &["name", "crate", "compact"];
 const ON_IMPL: &[&str] = &["crate"];
 const ON_METHOD: &[&str] = &["rename", "alias", "idempotent", "oneway", "unreliable", "timeout", "spawn"];
-/// Supertraits that say nothing about methods.
-const MARKERS: &[&str] = &["Send", "Sync", "Unpin", "UnwindSafe", "RefUnwindSafe"];
 
 pub(crate) fn interface(attributes: TokenStream, mut item: ItemTrait, errors: &mut Errors) -> Interface {
     let mut name = item.ident.unraw().to_string();
-    let mut krate = default_crate();
+    let (mut krate, mut compact) = (default_crate(), false);
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("name") {
             name = wire_name(&meta)?.0;
         } else if meta.path.is_ident("crate") {
             krate = crate_path(&meta)?;
+        } else if meta.path.is_ident("compact") {
+            compact = true;
         } else {
             return Err(unknown(&meta, ON_TRAIT));
         }
@@ -41,7 +41,7 @@ pub(crate) fn interface(attributes: TokenStream, mut item: ItemTrait, errors: &m
         }
     }
     let parents = item.supertraits.iter().filter_map(parent).cloned().collect();
-    Interface { item, name, krate, parents, methods }
+    Interface { item, name, krate, parents, compact, methods }
 }
 
 /// The path given by `crate = "…"` on an impl.
@@ -82,10 +82,7 @@ fn wire_name(meta: &ParseNestedMeta<'_>) -> syn::Result<(String, proc_macro2::Sp
 
 fn parent(bound: &TypeParamBound) -> Option<&Path> {
     match bound {
-        TypeParamBound::Trait(bound) if matches!(bound.modifier, TraitBoundModifier::None) => {
-            let last = bound.path.segments.last()?;
-            (!MARKERS.contains(&last.ident.to_string().as_str())).then_some(&bound.path)
-        }
+        TypeParamBound::Trait(bound) if matches!(bound.modifier, TraitBoundModifier::None) => Some(&bound.path),
         _ => None,
     }
 }
@@ -105,8 +102,7 @@ fn method(function: &mut TraitItemFn, errors: &mut Errors) -> Method {
         }
     }
     let (sig, output) = (function.sig.clone(), function.sig.output.clone());
-    let returns = Returns::of(&output);
-    Method { ident: sig.ident.clone(), cfgs, sig, arguments, output, returns, options }
+    Method { ident: sig.ident.clone(), cfgs, sig, arguments, output, options }
 }
 
 /// Takes `#[serde(default)]` off an argument; says whether it was there.

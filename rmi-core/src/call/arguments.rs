@@ -185,7 +185,7 @@ fn bad(text: String) -> RemoteError {
 
 /// The reply that carries the result of `method`.
 pub(crate) fn encode_result<T: Serialize, E: Serialize>(method: &Method, result: &Result<T, E>) -> Outcome {
-    let form = Form::ByName;
+    let form = if method.compact { Form::Compact } else { Form::ByName };
     let mut body = Vec::with_capacity(32);
     let mut references = References::default();
     let (status, encoded) = scope::encoding(&mut references, || match result {

@@ -22,10 +22,10 @@ static INSTANCES: RwLock<Option<HashMap<TypeId, &'static Descriptor>>> = RwLock:
 pub struct Generic<'g> {
     /// The name on the wire without the arguments.
     pub name: &'static str,
-    /// The trait's own methods, as if it had no arguments.
-    pub methods: &'g [&'static Method],
-    /// The interfaces that the instance extends.
-    pub parents: &'g [fn() -> &'static Descriptor],
+    /// The trait's own methods, as if it had no arguments; and whether, as it has them, they promise.
+    pub methods: &'g [(&'static Method, bool)],
+    /// The supertraits of the instance that are interfaces.
+    pub parents: &'g [Option<fn() -> &'static Descriptor>],
     /// Names the arguments of the instance.
     pub arguments: fn() -> Vec<String>,
 }
@@ -86,13 +86,14 @@ impl Generic<'_> {
     fn leak<T: ?Sized + Interface>(&self, name: String) -> &'static Descriptor {
         let name: &'static str = name.leak();
         let id = InterfaceId::of(name);
-        let own = |method: &&'static Method| -> &'static Method {
+        let own = |(method, promises): &(&'static Method, bool)| -> &'static Method {
             let id = MethodId { interface: id, ..method.id };
-            Box::leak(Box::new(Method { interface: name, id, ..(*method).clone() }))
+            Box::leak(Box::new(Method { interface: name, id, promises: *promises, ..(*method).clone() }))
         };
         let methods: Vec<_> = self.methods.iter().map(own).collect();
         let of = Some(InterfaceType::of::<T>());
-        Box::leak(Box::new(Descriptor { name, id, methods: methods.leak(), parents: self.parents.to_vec().leak(), of }))
+        let parents: Vec<_> = self.parents.iter().copied().flatten().collect();
+        Box::leak(Box::new(Descriptor { name, id, methods: methods.leak(), parents: parents.leak(), of }))
     }
 }
 

@@ -159,6 +159,8 @@ pub struct Method {
     pub unreliable: bool,
     /// Runs in a task of its own from the start, not on the task that reads the connection.
     pub spawn: bool,
+    /// Its structs travel by position, not by the names of their fields: shorter, and fields cannot come or go.
+    pub compact: bool,
     /// Returns `Result<Proxy<_>, _>`: its result can be promised, see [`Proxy::pipelined`](crate::Proxy::pipelined).
     pub promises: bool,
     /// The deadline of a call that sets none.
@@ -179,6 +181,7 @@ impl Method {
             oneway: false,
             unreliable: false,
             spawn: false,
+            compact: false,
             promises: false,
             timeout: None,
         }

@@ -28,13 +28,14 @@ pub fn local<T: ?Sized>(proxy: &Proxy<T>) -> Option<&T> {
 
 /// Runs `method` of a servant in this process as the remote call it stands for: with its deadline, its context, and a
 /// fence that turns a panic into an error.
-pub async fn call_local<T: ?Sized, F>(proxy: &Proxy<T>, method: &'static Method, future: F) -> F::Output
-where
-    F: Future<Output: MethodResult> + Send,
-{
+pub(crate) async fn call_local<T: ?Sized, R: MethodResult>(
+    proxy: &Proxy<T>,
+    method: &'static Method,
+    future: Pin<Box<dyn Future<Output = R> + Send + '_>>,
+) -> R {
     let guarded = async {
         let call = prepare(method, proxy.options.as_deref())?;
-        run_here(&proxy.target, call, Box::pin(future)).await
+        run_here(&proxy.target, call, future).await
     };
     match guarded.await {
         Ok(result) => result,
@@ -43,7 +44,7 @@ where
 }
 
 /// Sends the call to where the object is and decodes what comes back.
-pub async fn call<T, R>(proxy: &Proxy<T>, method: &'static Method, outgoing: Outgoing) -> R
+pub(crate) async fn call<T, R>(proxy: &Proxy<T>, method: &'static Method, outgoing: Outgoing) -> R
 where
     T: ?Sized + Interface,
     R: MethodResult,

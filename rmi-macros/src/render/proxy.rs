@@ -2,72 +2,61 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{GenericParam, parse_quote};
+use syn::{GenericParam, WherePredicate, parse_quote};
 
-use super::{argument_names, impl_generics, local, method_info};
+use super::names::{argument, argument_text, impl_generics, method_info};
 use crate::model::{Interface, Method};
-use crate::shape::{Returns, Shape};
 
+/// `async_trait` writes the signatures, and `bodies` puts the bodies in, which encode the arguments before there is a future:
+/// so it holds none of them.
 pub(super) fn render(interface: &Interface) -> TokenStream {
     let (krate, ident) = (&interface.krate, &interface.item.ident);
     let (_, arguments, _) = interface.item.generics.split_for_impl();
-    let servant = local("Servant");
     let mut generics = impl_generics(interface);
     let parameter: GenericParam =
-        parse_quote!(#servant: ?::core::marker::Sized + #krate::private::Interface + #ident #arguments);
+        parse_quote!(__RmiServant: ?::core::marker::Sized + #krate::private::Interface + #ident #arguments);
     generics.params.push(parameter);
+    // It holds for every remote supertrait. For another it says nothing here: that is refused elsewhere.
+    let parents = interface.parents.iter();
+    let conditions =
+        parents.map(|parent| -> WherePredicate { parse_quote!(#krate::private::Proxy<__RmiServant>: #parent) });
+    generics.make_where_clause().predicates.extend(conditions);
     let (parameters, _, conditions) = generics.split_for_impl();
-    let methods = interface.methods.iter().enumerate().map(|(at, method)| {
-        let servant_trait = quote!(<#servant as #ident #arguments>);
-        render_method(interface, at, method, &servant_trait)
-    });
+    let signatures = interface.methods.iter().map(signature);
+    let bodies = interface.methods.iter().enumerate().map(|(at, method)| body(interface, at, method));
     quote! {
         #[#krate::private::async_trait]
-        impl #parameters #ident #arguments for #krate::private::Proxy<#servant> #conditions {
-            #(#methods)*
+        #[#krate::private::bodies(#({ #bodies })*)]
+        impl #parameters #ident #arguments for #krate::private::Proxy<__RmiServant> #conditions {
+            #(#signatures)*
         }
     }
 }
 
-fn render_method(interface: &Interface, at: usize, method: &Method, servant_trait: &TokenStream) -> TokenStream {
-    let (krate, ident, cfgs) = (&interface.krate, &method.ident, &method.cfgs);
-    let (info, output) = (method_info(interface, at), &method.output);
-    let (servant, outgoing) = (local("servant"), local("outgoing"));
-    let names: Vec<_> = method.arguments.iter().map(|argument| &argument.ident).collect();
+fn signature(method: &Method) -> TokenStream {
+    let (ident, cfgs, output) = (&method.ident, &method.cfgs, &method.output);
+    let names = (0..method.arguments.len()).map(argument);
     let types = method.arguments.iter().map(|argument| &argument.ty);
-    let count = u16::try_from(names.len()).unwrap_or(u16::MAX);
-    let pushes = method.arguments.iter().zip(argument_names(method)).map(|(argument, text)| {
-        let name = &argument.ident;
-        match &argument.shape {
-            Shape::Owned | Shape::OptionBorrowed(_) => quote!(#outgoing.push(#text, &#name);),
-            Shape::Borrowed(_) => quote!(#outgoing.push(#text, #name);),
-            Shape::Slice => quote!(#outgoing.push_bytes(#text, #name);),
-            Shape::Vector | Shape::Bytes => quote!(#outgoing.push_bytes(#text, &#name);),
-            Shape::OptionSlice => quote!(#outgoing.push_optional_bytes(#text, #name);),
-            Shape::OptionVector | Shape::OptionBytes => {
-                quote!(#outgoing.push_optional_bytes(#text, #name.as_deref());)
-            }
-        }
-    });
-    let call = quote!(#krate::private::call(self, #info, #outgoing).await);
-    let call = match method.returns {
-        Returns::Value => call,
-        Returns::Blob => quote! {
-            {
-                let blob: #krate::private::Result<#krate::private::Blob<_>, _> = #call;
-                blob.map(|blob| blob.0)
-            }
-        },
-    };
+    quote!(#(#cfgs)* async fn #ident(&self, #(#names: #types),*) #output {})
+}
+
+fn body(interface: &Interface, at: usize, method: &Method) -> TokenStream {
+    let (krate, trait_ident, ident) = (&interface.krate, &interface.item.ident, &method.ident);
+    let (_, arguments, _) = interface.item.generics.split_for_impl();
+    let (info, returns) = (method_info(interface, at), method.return_type());
+    let count = u16::try_from(method.arguments.len()).unwrap_or(u16::MAX);
+    let names: Vec<_> = (0..method.arguments.len()).map(argument).collect();
+    let texts = method.arguments.iter().map(argument_text);
+    let room = if interface.compact { quote!(compact) } else { quote!(new) };
+    // An argument list that is empty changes nothing.
+    let mutable = (!names.is_empty()).then(|| quote!(mut));
     quote! {
-        #(#cfgs)*
-        async fn #ident(&self, #(#names: #types),*) #output {
-            if let #krate::private::Some(#servant) = #krate::private::local(self) {
-                return #krate::private::call_local(self, #info, #servant_trait::#ident(#servant, #(#names),*)).await;
-            }
-            let mut #outgoing = #krate::private::Outgoing::new(#count);
-            #(#pushes)*
-            #call
+        if let #krate::private::Some(__rmi_servant) = #krate::private::local(self) {
+            let __rmi_future = <__RmiServant as #trait_ident #arguments>::#ident(__rmi_servant, #(#names),*);
+            return (&&#krate::private::Returning::<#returns>::NEW).__rmi_call_local(self, #info, __rmi_future);
         }
+        let #mutable __rmi_outgoing = #krate::private::Outgoing::#room(#count);
+        #((&&&#krate::private::Given(&#names)).__rmi_push(&mut __rmi_outgoing, #texts);)*
+        (&&&#krate::private::Returning::<#returns>::NEW).__rmi_call(self, #info, __rmi_outgoing)
     }
 }

@@ -1,13 +1,13 @@
 //! The servant's side: `impl Interface for dyn Account`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericParam, parse_quote};
+use syn::{GenericParam, Path, parse_quote};
 
-use super::{argument_names, impl_generics, is_generic, local, method_info, method_static, object};
+use super::names::{argument, argument_text, impl_generics, is_generic, method_info, method_static, object, promises};
 use crate::model::{Interface, Method};
-use crate::shape::{Returns, Shape};
+use crate::shape::Argument;
 
 pub(super) fn render(interface: &Interface) -> TokenStream {
     let krate = &interface.krate;
@@ -16,39 +16,43 @@ pub(super) fn render(interface: &Interface) -> TokenStream {
     let object = object(interface);
     let arms = interface.methods.iter().enumerate().map(|(at, method)| arm(interface, at, method, &object));
     let parents = &interface.parents;
-    let descriptor = descriptor(interface);
+    let (checks, descriptor) = (checks(interface), descriptor(interface));
     let accepts = accepts(interface, &object);
     quote! {
         impl #parameters #krate::private::Interface for #object #conditions {
             fn descriptor() -> &'static #krate::private::Descriptor {
+                #checks
                 #descriptor
             }
 
             fn dispatch(
-                servant: #krate::private::Arc<Self>,
-                call: #krate::private::Incoming,
+                __rmi_servant: #krate::private::Arc<Self>,
+                __rmi_call: #krate::private::Incoming,
             ) -> #krate::private::Dispatched {
                 #(#arms)*
                 #(
-                    let call = match <dyn #parents as #krate::private::Interface>::dispatch(servant.clone(), call) {
-                        #krate::private::Dispatched::Unknown(call) => call,
-                        served => return served,
+                    let __rmi_call = match (&&#krate::private::Super::<dyn #parents>::NEW)
+                        .__rmi_dispatch(<#krate::private::Arc<Self> as #krate::private::Clone>::clone(&__rmi_servant), __rmi_call)
+                    {
+                        #krate::private::Dispatched::Unknown(__rmi_call) => __rmi_call,
+                        __rmi_served => return __rmi_served,
                     };
                 )*
-                #krate::private::Dispatched::Unknown(call)
+                #krate::private::Dispatched::Unknown(__rmi_call)
             }
 
             fn cast(
-                servant: #krate::private::Arc<Self>,
-                target: #krate::private::TypeId,
+                __rmi_servant: #krate::private::Arc<Self>,
+                __rmi_target: #krate::private::TypeId,
             ) -> #krate::private::Option<#krate::private::Box<dyn #krate::private::Any>> {
-                if target == #krate::private::TypeId::of::<Self>() {
-                    return #krate::private::Some(#krate::private::Box::new(servant));
+                if __rmi_target == #krate::private::TypeId::of::<Self>() {
+                    return #krate::private::Some(#krate::private::Box::new(__rmi_servant));
                 }
                 #(
-                    let found = <dyn #parents as #krate::private::Interface>::cast(servant.clone(), target);
-                    if found.is_some() {
-                        return found;
+                    if let #krate::private::Some(__rmi_found) = (&&#krate::private::Super::<dyn #parents>::NEW)
+                        .__rmi_cast(<#krate::private::Arc<Self> as #krate::private::Clone>::clone(&__rmi_servant), __rmi_target)
+                    {
+                        return #krate::private::Some(__rmi_found);
                     }
                 )*
                 #krate::private::None
@@ -58,44 +62,71 @@ pub(super) fn render(interface: &Interface) -> TokenStream {
     }
 }
 
+/// What the compiler must find true of the types. Nothing else asks for it, so it is told once.
+fn checks(interface: &Interface) -> TokenStream {
+    let krate = &interface.krate;
+    let each = interface.methods.iter().map(|method| {
+        let (cfgs, arguments) = (&method.cfgs, method.arguments.iter().map(|argument| check(krate, argument)));
+        let ty = method.return_type();
+        let check = if method.options.oneway { quote!(oneway) } else { quote!(result) };
+        quote!(#(#cfgs)* { #(#arguments)* #krate::private::check::#check::<#ty>(); })
+    });
+    quote!(let _ = || { #(#each)* };)
+}
+
+fn check(krate: &Path, argument: &Argument) -> TokenStream {
+    let ty = argument.static_type();
+    match (argument.borrowed, argument.defaulted) {
+        (false, false) => quote!(#krate::private::check::argument::<#ty>();),
+        (false, true) => {
+            quote!(#krate::private::check::argument::<#ty>(); #krate::private::check::defaulted::<#ty>();)
+        }
+        (true, false) => quote!(#krate::private::check::borrowed::<#ty>();),
+        (true, true) => quote!(#krate::private::check::borrowed_or_defaulted::<#ty>();),
+    }
+}
+
 /// What `descriptor` returns: one static, or what is made of the arguments of a generic trait.
 fn descriptor(interface: &Interface) -> TokenStream {
     let (krate, name, object) = (&interface.krate, &interface.name, object(interface));
-    let methods = interface.methods.iter().enumerate().map(|(at, method)| {
-        let (cfgs, info) = (&method.cfgs, method_static(at));
-        quote!(#(#cfgs)* &#info)
-    });
     let parents = interface.parents.iter().map(|parent| {
-        quote_spanned! { parent.span() => <dyn #parent as #krate::private::Interface>::descriptor }
+        let object = quote_spanned!(parent.span() => dyn #parent);
+        quote!(#krate::private::check::supertrait::<#object>())
     });
-    let (methods, parents) = (quote!(&[#(#methods),*]), quote!(&[#(#parents),*]));
-    if !is_generic(interface) {
+    let parents = quote!(&[#(#parents),*]);
+    let methods = interface.methods.iter().enumerate().map(|(at, method)| {
+        let (cfgs, info, promises) = (&method.cfgs, method_static(at), promises(krate, method));
+        if is_generic(interface) { quote!(#(#cfgs)* (&#info, #promises)) } else { quote!(#(#cfgs)* &#info) }
+    });
+    let methods = quote!(&[#(#methods),*]);
+    if is_generic(interface) {
+        let arguments = interface.item.generics.params.iter().map(|parameter| type_argument(krate, parameter));
         return quote! {
-            static DESCRIPTOR: #krate::private::Descriptor = #krate::private::Descriptor {
+            let __rmi_generic = #krate::private::Generic {
                 name: #name,
-                id: #krate::private::InterfaceId::of(#name),
                 methods: #methods,
                 parents: #parents,
-                of: #krate::private::Some(#krate::private::InterfaceType::of::<#object>()),
+                arguments: || <[_]>::into_vec(#krate::private::Box::new([#(#arguments),*])),
             };
-            &DESCRIPTOR
+            __rmi_generic.descriptor::<Self>()
         };
     }
-    let arguments = interface.item.generics.params.iter().map(|parameter| type_argument(krate, parameter));
     quote! {
-        use #krate::private::generic::{ByInterface as _, ByNothing as _, ByShape as _};
-        let generic = #krate::private::Generic {
-            name: #name,
+        const __RMI_PARENTS: &[#krate::private::Option<fn() -> &'static #krate::private::Descriptor>] = #parents;
+        static __RMI_EXTENDED: [fn() -> &'static #krate::private::Descriptor; #krate::private::parents_count(__RMI_PARENTS)] =
+            #krate::private::parents(__RMI_PARENTS);
+        static __RMI_DESCRIPTOR: #krate::private::Descriptor = #krate::private::Descriptor {
             methods: #methods,
-            parents: #parents,
-            arguments: || [#(#arguments),*].into(),
+            parents: &__RMI_EXTENDED,
+            of: #krate::private::Some(#krate::private::InterfaceType::of::<#object>()),
+            ..#krate::private::Descriptor::new(#name)
         };
-        generic.descriptor::<Self>()
+        &__RMI_DESCRIPTOR
     }
 }
 
 /// The name of an argument of a generic trait.
-fn type_argument(krate: &syn::Path, parameter: &GenericParam) -> TokenStream {
+fn type_argument(krate: &Path, parameter: &GenericParam) -> TokenStream {
     match parameter {
         GenericParam::Type(parameter) => {
             let ident = &parameter.ident;
@@ -113,89 +144,71 @@ fn type_argument(krate: &syn::Path, parameter: &GenericParam) -> TokenStream {
 fn accepts(interface: &Interface, object: &TokenStream) -> TokenStream {
     let (krate, ident) = (&interface.krate, &interface.item.ident);
     let (_, arguments, _) = interface.item.generics.split_for_impl();
-    let servant = local("Servant");
     let mut generics = impl_generics(interface);
-    let parameter: GenericParam = parse_quote!(#servant: #ident #arguments);
+    let parameter: GenericParam = parse_quote!(__RmiServant: #ident #arguments);
     generics.params.push(parameter);
     let (parameters, _, conditions) = generics.split_for_impl();
     quote! {
-        impl #parameters #krate::private::Accepts<#servant> for #object #conditions {
-            fn accept(servant: #krate::private::Arc<#servant>) -> #krate::private::Arc<Self> {
-                servant
+        impl #parameters #krate::private::Accepts<__RmiServant> for #object #conditions {
+            fn accept(__rmi_servant: #krate::private::Arc<__RmiServant>) -> #krate::private::Arc<Self> {
+                __rmi_servant
             }
         }
     }
 }
 
+/// Takes the call if it is one of this method.
 fn arm(interface: &Interface, at: usize, method: &Method, object: &TokenStream) -> TokenStream {
     let (krate, ident, cfgs) = (&interface.krate, &method.ident, &method.cfgs);
-    let info = method_info(interface, at);
-    let trait_ident = &interface.item.ident;
-    let (_, generic_arguments, _) = interface.item.generics.split_for_impl();
-    let (servant, call, arguments) = (local("servant"), quote!(call), local("arguments"));
-    let aliases = method
-        .names()
-        .skip(1)
-        .map(|(alias, _)| quote!(|| #call.method == #krate::private::MethodId::named((#info).id.interface, #alias)));
-    let takes = method.arguments.iter().zip(argument_names(method)).map(|(argument, text)| {
-        let (local_name, take) = (&argument.ident, take(krate, &arguments, &text, argument));
-        quote!(let #local_name = #take;)
+    let (trait_ident, (_, generic_arguments, _)) = (&interface.item.ident, interface.item.generics.split_for_impl());
+    let (info, returns) = (method_info(interface, at), method.return_type());
+    let aliases = method.names().skip(1).map(
+        |(alias, _)| quote!(|| __rmi_call.method == #krate::private::MethodId::named((#info).id.interface, #alias)),
+    );
+    let kinds = method.arguments.iter().rev().fold(quote!(()), |others, argument| {
+        let kind = kind(krate, argument);
+        quote!((#kind, #others))
     });
-    let gives = method.arguments.iter().map(give);
-    let invoke = quote!(<#object as #trait_ident #generic_arguments>::#ident(&*#servant, #(#gives),*).await);
-    let invoke = match method.returns {
-        Returns::Value => invoke,
-        Returns::Blob => quote!(#invoke.map(#krate::private::Blob)),
-    };
-    let returns = method.return_type().map_or_else(proc_macro2::Span::call_site, Spanned::span);
-    let serve = quote_spanned!(returns => #call.serve);
+    let names: Vec<_> = (0..method.arguments.len()).map(argument).collect();
+    let takes = method.arguments.iter().map(|argument| take(krate, argument));
+    let gives = method.arguments.iter().zip(&names).map(|(argument, name)| give(krate, argument, name));
+    // What lends an argument is gone before the method runs, so that it takes no room in the future.
     quote! {
         #(#cfgs)*
-        if #call.method == (#info).id #(#aliases)* {
-            let #servant = servant;
-            return #serve(#info, move |#arguments| {
-                #(#takes)*
-                #krate::private::Ok(async move { #invoke })
-            });
+        if __rmi_call.method == (#info).id #(#aliases)* {
+            return (&&&#krate::private::Serving::<#kinds, #returns>::NEW).__rmi_serve(
+                __rmi_call,
+                #info,
+                move |__rmi_arguments: &mut #krate::private::Arguments| -> #krate::private::Result<_, #krate::private::RemoteError> {
+                    #(let #names = #takes?;)*
+                    #krate::private::Ok(async move {
+                        let __rmi_future = <#object as #trait_ident #generic_arguments>::#ident(&*__rmi_servant, #(#gives),*);
+                        __rmi_future.await
+                    })
+                },
+            );
         }
     }
+}
+
+/// What stands for the argument where types decide.
+fn kind(krate: &Path, argument: &Argument) -> TokenStream {
+    let ty = argument.static_type();
+    if argument.borrowed { quote!(#krate::private::Lending<#ty>) } else { quote!(#krate::private::Owned<#ty>) }
 }
 
 /// Takes an argument out of the call.
-fn take(krate: &syn::Path, arguments: &syn::Ident, text: &str, argument: &crate::shape::Argument) -> TokenStream {
-    let owned = |ty: TokenStream| match argument.optional {
-        true => quote!(#arguments.take_or_default::<#ty>(#text)?),
-        false => quote!(#arguments.take::<#ty>(#text)?),
-    };
-    match &argument.shape {
-        Shape::Owned => {
-            let ty = &argument.ty;
-            owned(quote!(#ty))
-        }
-        Shape::Borrowed(ty) => owned(quote!(#ty)),
-        Shape::OptionBorrowed(ty) => owned(quote!(#krate::private::Option<#ty>)),
-        Shape::Slice | Shape::Bytes => quote!(#arguments.take_bytes(#text)?),
-        Shape::Vector => quote!(::std::vec::Vec::<u8>::from(#arguments.take_bytes(#text)?)),
-        Shape::OptionSlice | Shape::OptionBytes => quote!(#arguments.take_optional_bytes(#text)?),
-        Shape::OptionVector => quote!(#arguments.take_optional_bytes(#text)?.map(::std::vec::Vec::<u8>::from)),
-    }
+fn take(krate: &Path, argument: &Argument) -> TokenStream {
+    let (kind, text) = (kind(krate, argument), argument_text(argument));
+    let take = if argument.defaulted { quote!(__rmi_take_or_default) } else { quote!(__rmi_take) };
+    quote!((&&&&<#kind>::NEW).#take(__rmi_arguments, #text))
 }
 
 /// What the servant's method gets.
-fn give(argument: &crate::shape::Argument) -> TokenStream {
-    let name = &argument.ident;
-    match &argument.shape {
-        Shape::Owned | Shape::Vector | Shape::Bytes | Shape::OptionVector | Shape::OptionBytes => quote!(#name),
-        Shape::Borrowed(_) | Shape::Slice => quote!(&#name),
-        // A string is lent as `&str`, anything else as it is.
-        Shape::OptionBorrowed(ty) if is_dereferenced(ty) => quote!(#name.as_deref()),
-        Shape::OptionBorrowed(_) => quote!(#name.as_ref()),
-        Shape::OptionSlice => quote!(#name.as_deref()),
+fn give(krate: &Path, argument: &Argument, name: &Ident) -> TokenStream {
+    if !argument.borrowed {
+        return quote!(#name);
     }
-}
-
-fn is_dereferenced(ty: &syn::Type) -> bool {
-    let syn::Type::Path(path) = ty else { return false };
-    let standard = path.path.leading_colon.is_some();
-    standard && path.path.segments.last().is_some_and(|last| last.ident == "String" || last.ident == "Vec")
+    let kind = kind(krate, argument);
+    quote!((&&&<#kind>::NEW).__rmi_lend(&#name))
 }

@@ -4,6 +4,7 @@ mod collection;
 mod conformance;
 mod datagrams;
 mod hostile;
+mod hygiene;
 mod interfaces;
 mod layers;
 mod limits;

@@ -1,8 +1,0 @@
-use rmi_core::{RemoteError, remote};
-
-#[remote]
-trait Thing {
-    async fn act(&self) -> Result<Option<()>, RemoteError>;
-}
-
-fn main() {}
