@@ -94,7 +94,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = Node::builder().listen("tcp://127.0.0.1:0").start().await?;
     let id = host.export(&Proxy::<dyn Directory>::new(Branch(String::new())))?.object;
     let caller = Node::builder().start().await?;
-    let root: Proxy<dyn Directory> = caller.at(&far_away(&host.endpoints()[0]).await?, id)?;
+    let root: Proxy<dyn Directory> = caller.at(&far_away(&host.endpoints()[0]).await?, id);
     root.read().await?;
 
     let path = ["usr", "share", "doc", "rmi"];

@@ -84,7 +84,7 @@ impl Registry {
         E: TryInto<Endpoint, Error: Into<EndpointError>>,
     {
         let endpoint = endpoint.try_into().map_err(|error| NamingError::from(error.into()))?;
-        let naming: Proxy<dyn Naming> = node.at(&endpoint, ObjectId::REGISTRY)?;
+        let naming: Proxy<dyn Naming> = node.at(&endpoint, ObjectId::REGISTRY);
         let answered = naming.with(CallOptions::new().timeout(CONNECT_TIMEOUT)).ping().await;
         answered.map_err(|error| NamingError::NoRegistry { tried: endpoint.to_string(), reason: error.to_string() })?;
         let node = node.clone();

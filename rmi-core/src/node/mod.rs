@@ -274,16 +274,15 @@ impl Node {
         move |reference| AnyProxy::new(shared.target(reference.clone()), None)
     }
 
-    /// A proxy for an object with a well-known id on whatever node answers at `endpoint`, also after it was restarted.
-    ///
-    /// # Errors
-    /// `Misuse`: another trait of this program has the name of `T` on the wire.
-    pub fn at<T: ?Sized + Interface>(&self, endpoint: &Endpoint, object: ObjectId) -> Result<Proxy<T>, RemoteError> {
+    /// A proxy for an object with a well-known id on whatever node answers at `endpoint`, also after it was restarted. Its calls fail
+    /// with `Misuse`, not executed, when another trait of this program has the name of `T` on the wire.
+    #[must_use]
+    pub fn at<T: ?Sized + Interface>(&self, endpoint: &Endpoint, object: ObjectId) -> Proxy<T> {
         let destination = Destination { node: None, endpoints: [endpoint.clone()].into() };
         let route = self.shared().route(destination);
         let reference =
             ObjectRef::new(NodeId::UNKNOWN, object, vec![T::descriptor().name.into()], vec![endpoint.clone()]);
-        Proxy::over(route.object(reference))
+        Proxy::over(route.object(reference.clone())).unwrap_or_else(|error| Proxy::refused(reference, error))
     }
 
     /// Shuts the node down in order: it stops listening, refuses new calls, finishes those it has accepted, writes what is

@@ -4,6 +4,7 @@ mod any;
 mod checked;
 pub(crate) mod index;
 pub(crate) mod invoke;
+mod refused;
 mod weak;
 
 use std::any::{Any, TypeId};
@@ -21,6 +22,7 @@ use crate::interface::{Descriptor, Interface, Servant};
 use crate::reference::ObjectRef;
 
 pub use any::AnyProxy;
+use refused::Refused;
 pub use weak::WeakProxy;
 
 /// A reference to an object that implements the interface `T`, here or in another process.
@@ -189,6 +191,11 @@ impl<T: ?Sized + Interface> Proxy<T> {
     pub(crate) fn over(invoke: Arc<dyn Invoke>) -> Result<Self, RemoteError> {
         names::take(std::iter::once(T::descriptor())).map_err(|same| same.error(ErrorKind::Misuse))?;
         Ok(Self::made_of(Target::Remote(invoke), None, None))
+    }
+
+    /// A proxy for what `reference` leads to, each call of which fails with `error`.
+    pub(crate) fn refused(reference: ObjectRef, error: RemoteError) -> Self {
+        Self::made_of(Target::Remote(Arc::new(Refused { reference, error })), None, None)
     }
 
     /// Types `target`, if it is known to implement `T`.

@@ -164,7 +164,7 @@ impl World {
         let (node, life, must) = (host.node.clone(), host.life, self.hosts[to].is_some());
         let call = async move {
             let thing = Some(passed.thing);
-            node.at::<dyn Desk>(&place, DESK)?.take(passed).await?;
+            node.at::<dyn Desk>(&place, DESK).take(passed).await?;
             Ok(Done::Passed { thing, from: life })
         };
         self.spawn(must, call);
@@ -177,7 +177,7 @@ impl World {
         let (node, holds, life) = (host.node.clone(), host.holds.clone(), giver.life);
         let [pick, copies] = [pick, copies].map(|number| u32::try_from(number).unwrap_or_default());
         let call = async move {
-            let passed: Option<Passed> = node.at::<dyn Desk>(&place, DESK)?.give(pick, copies).await?;
+            let passed: Option<Passed> = node.at::<dyn Desk>(&place, DESK).give(pick, copies).await?;
             let thing = passed.as_ref().map(|passed| passed.thing);
             passed.into_iter().for_each(|passed| holds.keep(passed));
             Ok(Done::Passed { thing, from: life })

@@ -131,7 +131,7 @@ async fn time_passes_beside(says: fn(u32) -> Vec<u8>) {
     let own = Proxy::<dyn Echo>::new(Repeater);
     let builder = Node::builder().transport(Arc::new(Drips(says))).export_at(ObjectId::from_bytes(OBJECT), &own);
     let node = builder.start().await.unwrap();
-    let echo: Proxy<dyn Echo> = node.at(&"drip:here".parse().unwrap(), ObjectId::random()).unwrap();
+    let echo: Proxy<dyn Echo> = node.at(&"drip:here".parse().unwrap(), ObjectId::random());
     let hurried = echo.with(CallOptions::new().timeout(Duration::from_millis(30)));
     let begun = Instant::now();
     // With several calls under way what is written waits for others to join it.

@@ -144,7 +144,7 @@ async fn a_rolling_restart_under_load_shows_callers_no_error() {
     let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let callers: Vec<_> = (0..4u64)
         .map(|caller| {
-            let (ledger, over) = (node.at::<dyn Ledger>(&place, object).unwrap(), over.clone());
+            let (ledger, over) = (node.at::<dyn Ledger>(&place, object), over.clone());
             tokio::spawn(async move {
                 let mut made = 0;
                 while !over.load(Ordering::Relaxed) {

@@ -25,7 +25,7 @@ async fn a_reference_that_comes_again_after_its_object_was_gone() {
     let id = rmi_core::ObjectId::random();
     node.export_at(id, &Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
     let (plan, caller) = cuttable().await;
-    let factory: Proxy<dyn Factory> = caller.at(&node.endpoints()[0], id).unwrap();
+    let factory: Proxy<dyn Factory> = caller.at(&node.endpoints()[0], id);
     let thing = factory.kept().await.unwrap().unwrap();
     plan.cut_for_good();
     tokio::time::timeout(Duration::from_secs(3), thing.closed()).await.unwrap();

@@ -77,7 +77,7 @@ async fn getting_and_dropping_in_a_loop_keeps_the_lease() {
     let id = rmi_core::ObjectId::random();
     node.export_at(id, &Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
     let caller = Node::builder().start().await.unwrap();
-    let factory: Proxy<dyn Factory> = caller.at(&node.endpoints()[0], id).unwrap();
+    let factory: Proxy<dyn Factory> = caller.at(&node.endpoints()[0], id);
     let begun = std::time::Instant::now();
     let looping = (0..100)
         .map(|_| {
@@ -181,7 +181,7 @@ async fn a_reply_read_after_the_loss() {
     node.export_at(id, &Proxy::<dyn Factory>::from_arc(works.clone())).unwrap();
     let plan = Arc::new(rmi_core_faults());
     let caller = Node::builder().transport(plan.clone()).start().await.unwrap();
-    let factory: Proxy<dyn Factory> = caller.at(&node.endpoints()[0], id).unwrap();
+    let factory: Proxy<dyn Factory> = caller.at(&node.endpoints()[0], id);
     factory.slow(1).await.unwrap();
     let mut call = Box::pin(factory.make(1));
     assert!(futures_poll(&mut call).is_none());

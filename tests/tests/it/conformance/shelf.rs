@@ -162,7 +162,7 @@ pub(super) async fn host_with(
 
 /// The shelf of host `name`, for `node`.
 pub(super) fn shelf(node: &Node, name: &str) -> Proxy<dyn Shelf> {
-    node.at(&place(name), SHELF).unwrap()
+    node.at(&place(name), SHELF)
 }
 
 /// An item of host `name` that `node` holds.

@@ -108,7 +108,8 @@ async fn a_reference_to_the_one_is_not_typed_as_the_other() {
     let reference = host.export(&billing).unwrap();
     let refused = |error: &RemoteError| assert_same_name(error, ErrorKind::Misuse, NAME);
     refused(&caller.proxy::<dyn audit::Service>(&reference).unwrap_err());
-    refused(&caller.at::<dyn audit::Service>(&host.endpoints()[0], ObjectId::random()).unwrap_err());
+    let known = caller.at::<dyn audit::Service>(&host.endpoints()[0], ObjectId::random());
+    refused(&audit::Service::close(&known).await.unwrap_err());
     let far: Proxy<dyn billing::Service> = caller.proxy(&reference).unwrap();
     refused(&far.cast::<dyn audit::Service>().unwrap_err());
     refused(&far.checked_cast::<dyn audit::Service>().await.unwrap_err());

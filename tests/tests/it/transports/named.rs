@@ -113,7 +113,7 @@ async fn what_a_killed_host_left_behind_is_taken_over() {
     let (directory, endpoint) = place();
     let host = Process::listening(&endpoint).await;
     let caller = Node::builder().start().await.unwrap();
-    let echo: Proxy<dyn Echo> = caller.at(&endpoint, Repeater::KNOWN).unwrap();
+    let echo: Proxy<dyn Echo> = caller.at(&endpoint, Repeater::KNOWN);
     assert_eq!(echo.echo("there").await.unwrap(), "there");
     assert!(matches!(Fifo.listen(&endpoint).await, Err(TransportError::InUse(_))));
     host.kill().await;

@@ -117,7 +117,7 @@ async fn what_a_killed_host_left_behind_is_taken_over() {
     let place = place();
     let host = Process::listening(&place.endpoint).await;
     let caller = Node::builder().start().await.unwrap();
-    let echo: Proxy<dyn Echo> = caller.at(&place.endpoint, Repeater::KNOWN).unwrap();
+    let echo: Proxy<dyn Echo> = caller.at(&place.endpoint, Repeater::KNOWN);
     assert_eq!(echo.echo("there").await.unwrap(), "there");
     assert!(matches!(Mq.listen(&place.endpoint).await, Err(TransportError::InUse(_))));
     host.kill().await;

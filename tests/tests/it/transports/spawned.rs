@@ -214,7 +214,7 @@ async fn a_reference_cannot_make_a_node_run_a_program() {
     let mark = directory.path().join("mark");
     let text = format!("exec:touch%20{}", mark.display());
     let node = node().await;
-    let proxy: Proxy<dyn Echo> = node.at(&text.parse().unwrap(), rmi_core::ObjectId::random()).unwrap();
+    let proxy: Proxy<dyn Echo> = node.at(&text.parse().unwrap(), rmi_core::ObjectId::random());
     let error = proxy.echo("run").await.unwrap_err();
     assert!(error.message().contains("there is no transport for \"exec\""), "{error}");
     assert!(!mark.exists());
