@@ -35,7 +35,7 @@ impl Registry {
         permits: u32,
     ) -> Result<Proxy<dyn Semaphore>, SyncError> {
         let name = name.try_into().map_err(Into::into)?;
-        let semaphores: Proxy<dyn Semaphores> = self.node().at(self.endpoint(), ObjectId::SEMAPHORES)?;
+        let semaphores: Proxy<dyn Semaphores> = self.node().at(self.endpoint(), ObjectId::SEMAPHORES);
         semaphores.open(&name, permits).await
     }
 
