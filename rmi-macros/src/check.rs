@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use syn::visit::{self, Visit};
-use syn::{GenericParam, PathArguments, Type, TypeParamBound};
+use syn::{GenericParam, Lifetime, PathArguments, Type, TypeParamBound};
 
 use crate::messages;
 use crate::model::{Errors, Interface, Method};
@@ -99,6 +99,12 @@ impl Visit<'_> for Types<'_> {
                 self.errors.add(ty, messages::STATIC_REFERENCE);
             }
             _ => visit::visit_type(self, ty),
+        }
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &Lifetime) {
+        if self.result && lifetime.ident != "static" {
+            self.errors.add(lifetime, messages::BORROWED_RESULT);
         }
     }
 }

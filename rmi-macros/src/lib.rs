@@ -19,16 +19,24 @@ use syn::{Item, ItemImpl, parse_macro_input};
 ///
 /// Every method is an `async fn` with `&self` that returns a `Result` whose error can carry a
 /// [`RemoteError`](https://docs.rs/rmi-core): it is `Serialize + DeserializeOwned + From<RemoteError>`. Arguments are owned
-/// or borrowed (`&str`, `&[u8]`, `&T`, `Option<&str>`). `Vec<u8>`, `&[u8]` and `Bytes` travel as byte strings. An argument
-/// at the end that is an `Option`, or marked `#[serde(default)]`, may be missing in calls of older callers, and one that an
-/// older servant does not know is passed over. One that is removed, or put in front of others, is read as another.
+/// or borrowed (`&str`, `&[u8]`, `&T`, `Option<&str>`). `Vec<u8>`, `Box<[u8]>`, `&[u8]` and `Bytes`, and options of them,
+/// travel as byte strings. An argument at the end that is an `Option`, or marked `#[serde(default)]`, may be missing in calls
+/// of older callers, and one that an older servant does not know is passed over. One that is removed, or put in front of
+/// others, is read as another.
 ///
-/// Supertraits must be remote themselves. Generic parameters may have bounds; they are not part of the name on the wire.
+/// What a type is called does not matter: an alias and what comes through a `macro_rules!` are what they stand for, and a
+/// `Bytes` or an `Option` of the program's own is as any other type.
+///
+/// Supertraits are remote themselves, or `Send`, `Sync`, `Unpin`, `UnwindSafe`, `RefUnwindSafe`. Parameters of a generic trait
+/// may have bounds. Its arguments are part of the name on the wire: `Store<u64>` and `Store<String>` are two interfaces. An
+/// argument counts by what its bounds tell: a type with serde's traits by the shape of its values, an interface
+/// (`T: ?Sized + Interface`) by its name, any other not at all.
 ///
 /// | on the trait | |
 /// |---|---|
 /// | `name = "bank.Account"` | the name on the wire; the trait's own name, without its module, if not given. Two traits of one name in a program are told apart inside of it; the second one that is sent is refused with `Misuse` |
 /// | `crate = "path"` | where `rmi-core` is, if not at `::rmi_core` |
+/// | `compact` | structs travel by position, not by the names of their fields: smaller, and fields cannot come, go or change places |
 ///
 /// | on a method | |
 /// |---|---|
@@ -43,6 +51,20 @@ use syn::{Item, ItemImpl, parse_macro_input};
 /// # On an impl
 ///
 /// Lets the methods be written as `async fn`. Arguments: `crate = "path"`.
+///
+/// # What the compiler says
+///
+/// A type that cannot travel is told once, at the argument or the result. Some mistakes have messages of the compiler's own:
+///
+/// | it says | because |
+/// |---|---|
+/// | E0195, lifetime parameters do not match the trait declaration | the impl has no `#[remote]` |
+/// | E0053, incompatible type for trait | the impl has no `#[remote]`, or the method another type than in the trait |
+/// | future cannot be sent between threads safely | the method keeps a value across an `await` that is not `Send`, such as an `Rc` or the guard of a lock |
+/// | `Cell<u8>` cannot be shared between threads safely | many callers may call a servant at once: its state is behind a lock or atomic |
+/// | the trait is not implemented for `Proxy` | a supertrait is not remote |
+///
+/// The lints of the program hold for what is written here; what is generated breaks none, and allows none.
 #[proc_macro_attribute]
 pub fn remote(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as Item);
@@ -77,4 +99,11 @@ pub fn boxed(_: TokenStream, item: TokenStream) -> TokenStream {
 pub fn bodies(bodies: TokenStream, item: TokenStream) -> TokenStream {
     let bodies = parse_macro_input!(bodies as render::Bodies);
     render::bodies(bodies, parse_macro_input!(item as ItemImpl)).into()
+}
+
+/// Repeats what its attribute has. For the code that `#[remote]` writes, and nothing else.
+#[doc(hidden)]
+#[proc_macro_derive(Repeat, attributes(__rmi))]
+pub fn repeat(item: TokenStream) -> TokenStream {
+    render::repeat(&parse_macro_input!(item as syn::DeriveInput)).into()
 }

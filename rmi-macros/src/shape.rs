@@ -30,6 +30,16 @@ impl Argument {
     }
 }
 
+/// What `&T` lends: `T`. A type that comes through a macro is in a group.
+pub(crate) fn lent(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::Reference(reference) => Some(&reference.elem),
+        Type::Group(group) => lent(&group.elem),
+        Type::Paren(paren) => lent(&paren.elem),
+        _ => None,
+    }
+}
+
 /// Looks for references.
 struct References(bool);
 

@@ -13,7 +13,8 @@ use crate::interface::{Descriptor, Interface};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel to another process",
     label = "cannot be an argument or a result of a remote method",
-    note = "it must be `Send`, borrow nothing, and have serde's traits: #[derive(Serialize, Deserialize)]"
+    note = "it must be `Send`, borrow nothing, and have serde's traits: #[derive(Serialize, Deserialize)]",
+    note = "the `Trait` of a `Proxy<dyn Trait>` must have the attribute #[remote]"
 )]
 pub trait Travels: Serialize + DeserializeOwned + Send + 'static {}
 
@@ -22,9 +23,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Travels for T {}
 
 /// A type whose values are lent to a method: each has an owned form, which travels.
 #[diagnostic::on_unimplemented(
-    message = "a `{Self}` cannot be lent to a method of another process",
-    label = "its owned form is not known",
-    note = "take the value itself, or lend a `str`, a slice, a `Path` or a type that can travel"
+    message = "`{Self}` cannot travel to another process",
+    label = "cannot be lent to a remote method",
+    note = "it must be a `str`, a slice, a `Path`, or `Send`, borrow nothing, and have serde's traits: #[derive(Serialize, Deserialize)]"
 )]
 pub trait Lends: 'static {
     /// The owned form.
@@ -34,6 +35,7 @@ pub trait Lends: 'static {
     fn lend(owned: &Self::Owned) -> &Self;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Travels> Lends for T {
     type Owned = T;
 
@@ -53,7 +55,7 @@ impl<T: Travels> Lends for [T] {
 impl Lends for str {
     type Owned = String;
 
-    fn lend(owned: &String) -> &str {
+    fn lend(owned: &String) -> &Self {
         owned
     }
 }
@@ -61,7 +63,7 @@ impl Lends for str {
 impl Lends for Path {
     type Owned = PathBuf;
 
-    fn lend(owned: &PathBuf) -> &Path {
+    fn lend(owned: &PathBuf) -> &Self {
         owned
     }
 }
@@ -205,7 +207,10 @@ pub const fn argument<T: Travels>() {}
 /// Compiles when `T` can be an argument that may be missing.
 pub const fn defaulted<T: Default>() {}
 
-/// Compiles when `T` can be an argument that a method borrows.
+/// Compiles when `&T` can be an argument.
+pub const fn lent<T: ?Sized + Lends>() {}
+
+/// Compiles when `T`, in which there is a reference, can be an argument.
 pub const fn borrowed<T: Borrows>() {}
 
 /// Compiles when a borrowed argument may be missing.

@@ -18,7 +18,7 @@ pub use std::sync::Arc;
 pub use std::time::Duration;
 
 pub use async_trait::async_trait;
-pub use rmi_macros::{bodies, boxed};
+pub use rmi_macros::{Repeat, bodies, boxed};
 
 pub use crate::call::{Arguments, Dispatched, Incoming, Outgoing};
 pub use crate::error::RemoteError;

@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::{
-    Attribute, Block, Expr, GenericArgument, GenericParam, Item, ItemImpl, Path, PathArguments, ReturnType, Signature,
-    Stmt, TraitItem, Type, parse_quote,
+    Attribute, Block, Expr, GenericArgument, GenericParam, Item, ItemImpl, Pat, Path, PathArguments, ReturnType,
+    Signature, Stmt, TraitItem, Type, parse_quote,
 };
 
 /// Lets a trait or an impl that `async_trait` wrote mean the standard `Box`, and takes its `allow`s off.
@@ -105,10 +105,11 @@ fn finish_body(body: &mut Block) {
         name_box(&mut function.path);
     }
     let Some(Expr::Async(future)) = call.args.first_mut() else { return };
+    return_at_once(&mut future.block);
     for statement in &mut future.block.stmts {
         take_allow(statement);
+        use_binding(statement);
     }
-    return_at_once(&mut future.block);
 }
 
 /// Takes `allow` off the `return` by which `async_trait` tells the compiler the type.
@@ -118,6 +119,18 @@ fn take_allow(statement: &mut Stmt) {
         if let Stmt::Expr(Expr::Return(told), _) = statement {
             told.attrs.clear();
         }
+    }
+}
+
+/// `let _x = x;` becomes `let (_x,) = (x,);`, of which clippy does not say that it has no effect.
+fn use_binding(statement: &mut Stmt) {
+    let Stmt::Local(local) = statement else { return };
+    if let (Pat::Ident(name), Some(init)) = (&local.pat, &mut local.init)
+        && name.ident.to_string().starts_with('_')
+    {
+        let value = &init.expr;
+        init.expr = parse_quote!((#value,));
+        local.pat = parse_quote!((#name,));
     }
 }
 

@@ -1,9 +1,9 @@
 //! From the model to code.
 //!
 //! Names that the code brings along begin with `__rmi`; all else it names by its whole path. So it means the same whatever
-//! the names around it mean. It says no `allow` that a `forbid` around it would not let it say, but for a trait
-//! that is deprecated itself or in part.
+//! the names around it mean. It says no `allow`, which a `forbid` around it would not let it say.
 
+mod deprecated;
 mod finish;
 mod names;
 mod proxy;
@@ -12,12 +12,13 @@ mod serve;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, ItemImpl, parse_quote};
+use syn::{ItemImpl, parse_quote};
 
 use crate::messages;
 use crate::model::{Errors, Interface, first_token};
 use crate::parse;
 
+pub(crate) use deprecated::repeat;
 pub(crate) use finish::{Bodies, bodies, boxed};
 
 /// The trait, and what makes it remote; with mistakes, their messages and the plain trait.
@@ -27,32 +28,14 @@ pub(crate) fn interface(interface: &Interface, errors: Errors) -> TokenStream {
         return quote! { #errors #plain };
     }
     let krate = &interface.krate;
-    let (deprecated, traits) = (deprecated(interface), names::traits(krate));
+    let traits = names::traits(krate);
     let (methods, places) = (names::statics(interface), names::places(interface));
-    let proxy = proxy::render(interface);
-    let serve = serve::render(interface);
+    let (proxy, serve) = (proxy::render(interface), serve::render(interface));
+    let code = deprecated::quiet(interface, quote!(#traits #methods #places #proxy #serve));
     quote! {
         #plain
-        #deprecated
-        const _: () = {
-            #traits
-            #methods
-            #places
-            #proxy
-            #serve
-        };
+        const _: () = { #code };
     }
-}
-
-/// Whoever deprecates a method of a trait lets it be called by what is written for the trait.
-fn deprecated(interface: &Interface) -> Option<TokenStream> {
-    let is_deprecated = |attribute: &Attribute| attribute.path().is_ident("deprecated");
-    let methods = interface.item.items.iter().filter_map(|item| match item {
-        syn::TraitItem::Fn(function) => Some(&function.attrs),
-        _ => None,
-    });
-    let any = methods.chain([&interface.item.attrs]).any(|attributes| attributes.iter().any(is_deprecated));
-    any.then(|| quote!(#[allow(deprecated)]))
 }
 
 /// The trait as it was written, with `async fn` made callable through `dyn`.

@@ -1,8 +1,8 @@
 //! What the code is called, and the descriptions of the methods.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
-use syn::{Attribute, GenericParam, Generics, Path, WherePredicate, parse_quote};
+use syn::{Attribute, GenericParam, Generics, Lifetime, Path, TypeParamBound};
 
 use crate::model::{Interface, Method};
 
@@ -117,24 +117,13 @@ pub(super) fn promises(krate: &Path, method: &Method) -> TokenStream {
 /// The trait's generics for our impls: what is in a `dyn` that lives anywhere must itself live anywhere.
 pub(super) fn impl_generics(interface: &Interface) -> Generics {
     let mut generics = interface.item.generics.clone();
-    let bounds: Vec<WherePredicate> = generics
-        .params
-        .iter()
-        .filter_map(|parameter| match parameter {
-            GenericParam::Type(parameter) => {
-                let ident = &parameter.ident;
-                Some(parse_quote!(#ident: 'static))
-            }
-            _ => None,
-        })
-        .collect();
     for parameter in &mut generics.params {
         if let GenericParam::Type(parameter) = parameter {
             (parameter.eq_token, parameter.default) = (None, None);
+            parameter.colon_token.get_or_insert_default();
+            let place = Span::call_site().located_at(parameter.ident.span());
+            parameter.bounds.push(TypeParamBound::Lifetime(Lifetime::new("'static", place)));
         }
-    }
-    if !bounds.is_empty() {
-        generics.make_where_clause().predicates.extend(bounds);
     }
     generics
 }

@@ -1,13 +1,13 @@
 //! The servant's side: `impl Interface for dyn Account`.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericParam, Path, parse_quote};
+use syn::{GenericParam, Path, Type, parse_quote};
 
 use super::names::{argument, argument_text, impl_generics, is_generic, method_info, method_static, object, promises};
 use crate::model::{Interface, Method};
-use crate::shape::Argument;
+use crate::shape::{Argument, lent};
 
 pub(super) fn render(interface: &Interface) -> TokenStream {
     let krate = &interface.krate;
@@ -67,23 +67,38 @@ fn checks(interface: &Interface) -> TokenStream {
     let krate = &interface.krate;
     let each = interface.methods.iter().map(|method| {
         let (cfgs, arguments) = (&method.cfgs, method.arguments.iter().map(|argument| check(krate, argument)));
-        let ty = method.return_type();
-        let check = if method.options.oneway { quote!(oneway) } else { quote!(result) };
-        quote!(#(#cfgs)* { #(#arguments)* #krate::private::check::#check::<#ty>(); })
+        let result = if method.options.oneway { "oneway" } else { "result" };
+        let result = method.return_type().map(|ty| check_of(krate, result, ty));
+        quote!(#(#cfgs)* { #(#arguments)* #result })
     });
     quote!(let _ = || { #(#each)* };)
 }
 
 fn check(krate: &Path, argument: &Argument) -> TokenStream {
     let ty = argument.static_type();
-    match (argument.borrowed, argument.defaulted) {
-        (false, false) => quote!(#krate::private::check::argument::<#ty>();),
-        (false, true) => {
-            quote!(#krate::private::check::argument::<#ty>(); #krate::private::check::defaulted::<#ty>();)
-        }
-        (true, false) => quote!(#krate::private::check::borrowed::<#ty>();),
-        (true, true) => quote!(#krate::private::check::borrowed_or_defaulted::<#ty>();),
-    }
+    let by_type = match (argument.borrowed, lent(&ty)) {
+        (false, _) => check_of(krate, "argument", &ty),
+        (true, Some(lent)) => check_of(krate, "lent", lent),
+        (true, None) => check_of(krate, "borrowed", &ty),
+    };
+    let default = match (argument.defaulted, argument.borrowed) {
+        (false, _) => None,
+        (true, false) => Some(check_of(krate, "defaulted", &ty)),
+        (true, true) => Some(check_of(krate, "borrowed_or_defaulted", &ty)),
+    };
+    quote!(#by_type #default)
+}
+
+/// A call of the check with this name, at the place of the type.
+fn check_of(krate: &Path, name: &str, ty: &Type) -> TokenStream {
+    let place = Span::call_site().located_at(ty.span());
+    let name = Ident::new(name, place);
+    let krate = krate.to_token_stream().into_iter().map(|mut token| {
+        token.set_span(place);
+        token
+    });
+    let krate: TokenStream = krate.collect();
+    quote_spanned!(place => #krate::private::check::#name::<#ty>();)
 }
 
 /// What `descriptor` returns: one static, or what is made of the arguments of a generic trait.

@@ -6,6 +6,7 @@
     refining_impl_trait,
     let_underscore,
     dead_code,
+    deprecated,
     unreachable_code,
     unused_qualifications,
     unused_results,
@@ -68,6 +69,10 @@ pub(super) trait Branch: Send {
         Ok(Some(vec![1]))
     }
 
+    /// Opens as it did.
+    #[deprecated(note = "open")]
+    async fn open_old(&self) -> Result<u32, RemoteError>;
+
     /// Never ends well.
     #[remote(oneway)]
     async fn never(&self) -> Result<(), RemoteError>;
@@ -89,6 +94,10 @@ impl Branch for Desk {
     async fn open(&self, name: &str, _unused: &[u8], note: Option<&str>) -> Result<u32, RemoteError> {
         let length = name.len() + note.map_or(0, str::len);
         Ok(u32::try_from(length).unwrap_or(u32::MAX))
+    }
+
+    async fn open_old(&self) -> Result<u32, RemoteError> {
+        Ok(1)
     }
 
     async fn never(&self) -> Result<(), RemoteError> {

@@ -3,6 +3,7 @@
     non_upper_case_globals,
     non_camel_case_types,
     non_snake_case,
+    clippy::wrong_self_convention,
     dead_code,
     reason = "the names are those that might be in the way"
 )]

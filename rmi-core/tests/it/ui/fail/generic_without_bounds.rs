@@ -1,0 +1,8 @@
+use rmi_core::{RemoteError, remote};
+
+#[remote]
+trait Store<T> {
+    async fn put(&self, value: T) -> Result<(), RemoteError>;
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use rmi_core::{RemoteError, remote};
+
+#[remote]
+trait Thing {
+    async fn act(&self) -> Result<std::borrow::Cow<'_, str>, RemoteError>;
+}
+
+fn main() {}
