@@ -11,9 +11,10 @@ use rmi_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The calls of one measurement, and how often it is made; the fastest counts.
-const CALLS: u32 = 20_000;
-const TIMES: usize = 15;
+/// The calls of one measurement, so few that it ends before another process gets the core, and how often it is made: the fastest
+/// counts.
+const CALLS: u32 = 500;
+const TIMES: usize = 1000;
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Point {
@@ -118,6 +119,7 @@ trait Form {
 
 forms! {
     #[remote(name = "bench.ByName")] ByName
+    #[remote(name = "bench.Compact", compact)] Compact
 }
 
 /// Answers with the bytes of the argument, and notes how many there were.
@@ -144,6 +146,7 @@ impl Dispatch for Mirror {
 async fn main() {
     println!("{:<8} {:>16} {:>16} {:>10} {:>10}", "form", "3 fields, bytes", "20 fields, bytes", "3, ns", "20, ns");
     measure::<Proxy<dyn ByName>>().await;
+    measure::<Proxy<dyn Compact>>().await;
 }
 
 async fn measure<F: Form>() {

@@ -1,5 +1,6 @@
 //! Arguments that are lent, and those whose types have a form of their own.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use rmi_core::{Node, Proxy, RemoteError, remote};
 
 use super::exchange::samples;
 
-type Lent = (String, Vec<u8>, Vec<u16>, Option<String>, Option<Vec<u8>>);
+type Lent = (String, Vec<u8>, Vec<u16>, String, Option<String>, Option<Vec<u8>>);
 
 macro_rules! lending {
     ($(#[remote($($attribute:tt)*)] $name:ident)*) => { $(
@@ -20,6 +21,7 @@ macro_rules! lending {
                 text: &str,
                 bytes: &[u8],
                 list: &[u16],
+                path: &Path,
                 word: Option<&str>,
                 maybe: Option<&[u8]>,
             ) -> Result<Vec<u8>, RemoteError>;
@@ -35,11 +37,13 @@ macro_rules! lending {
                 text: &str,
                 bytes: &[u8],
                 list: &[u16],
+                path: &Path,
                 word: Option<&str>,
                 maybe: Option<&[u8]>,
             ) -> Result<Vec<u8>, RemoteError> {
                 let (word, maybe) = (word.map(str::to_owned), maybe.map(<[u8]>::to_vec));
-                *self.0.lock().unwrap() = Some((text.into(), bytes.into(), list.into(), word, maybe));
+                let path = path.to_str().unwrap().to_owned();
+                *self.0.lock().unwrap() = Some((text.into(), bytes.into(), list.into(), path, word, maybe));
                 Ok(bytes.to_vec())
             }
 
@@ -55,8 +59,8 @@ macro_rules! lending {
 
         impl Lending for Proxy<dyn $name> {
             async fn all(&self, desk: &Desk, sent: &Lent) {
-                let (text, bytes, list, word, maybe) = sent;
-                let back = self.lend(text, bytes, list, word.as_deref(), maybe.as_deref()).await;
+                let (text, bytes, list, path, word, maybe) = sent;
+                let back = self.lend(text, bytes, list, Path::new(path), word.as_deref(), maybe.as_deref()).await;
                 assert_eq!(back.as_ref(), Ok(bytes));
                 assert_eq!(desk.0.lock().unwrap().take().as_ref(), Some(sent));
                 assert_eq!(self.tuple(&(text.clone(), bytes.clone())).await.unwrap(), bytes);
@@ -77,6 +81,7 @@ struct Desk(Mutex<Option<Lent>>);
 
 lending! {
     #[remote(name = "values.Lending")] ByName
+    #[remote(name = "values.CompactLending", compact)] Compact
 }
 
 #[tokio::test]
@@ -84,9 +89,12 @@ async fn lent_arguments_arrive() {
     let desk = std::sync::Arc::new(Desk::default());
     let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
     let caller = Node::builder().start().await.unwrap();
-    let far: Proxy<dyn ByName> =
+    let by_name: Proxy<dyn ByName> =
         caller.proxy(&host.export(&Proxy::<dyn ByName>::from_arc(desk.clone())).unwrap()).unwrap();
+    let compact: Proxy<dyn Compact> =
+        caller.proxy(&host.export(&Proxy::<dyn Compact>::from_arc(desk.clone())).unwrap()).unwrap();
     for sent in samples(&any::<Lent>()) {
-        far.all(&desk, &sent).await;
+        by_name.all(&desk, &sent).await;
+        compact.all(&desk, &sent).await;
     }
 }

@@ -12,11 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::exchange::{Value, number};
 use super::shapes::value;
 
-#[remote(name = "values.Later")]
-trait Later<Written: Value, Read: Value, const ROW: u32> {
-    async fn read(&self, value: Written) -> Result<Read, RemoteError>;
-}
-
 /// Answers with the bytes of the argument, whatever their type is.
 struct Mirror(&'static Descriptor);
 
@@ -33,20 +28,37 @@ impl Dispatch for Mirror {
     }
 }
 
-/// Sends a value to another node and reads what comes back as another type.
-async fn read<const ROW: u32, Read: Value, Written: Value>(value: Written) -> Result<Read, RemoteError> {
-    let mirror = AnyProxy::from_dispatch(Mirror(<dyn Later<Written, Read, ROW> as Interface>::descriptor()));
-    let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
-    let reference = host.export(&mirror.cast::<dyn Later<Written, Read, ROW>>()?)?;
-    let caller = Node::builder().start().await.unwrap();
-    let far: Proxy<dyn Later<Written, Read, ROW>> = caller.proxy(&reference)?;
-    far.read(value).await
+macro_rules! readers {
+    ($(#[remote($($attribute:tt)*)] $name:ident $read:ident)*) => { $(
+        #[remote($($attribute)*)]
+        trait $name<Written: Value, Read: Value, const ROW: u32> {
+            async fn read(&self, value: Written) -> Result<Read, RemoteError>;
+        }
+
+        /// Sends a value to another node and reads what comes back as another type.
+        async fn $read<const ROW: u32, Read: Value, Written: Value>(value: Written) -> Result<Read, RemoteError> {
+            let mirror = AnyProxy::from_dispatch(Mirror(<dyn $name<Written, Read, ROW> as Interface>::descriptor()));
+            let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
+            let reference = host.export(&mirror.cast::<dyn $name<Written, Read, ROW>>()?)?;
+            let caller = Node::builder().start().await.unwrap();
+            let far: Proxy<dyn $name<Written, Read, ROW>> = caller.proxy(&reference)?;
+            far.read(value).await
+        }
+    )* };
+}
+
+readers! {
+    #[remote(name = "values.Later")] Later read_by_name
+    #[remote(name = "values.LaterCompact", compact)] LaterCompact read_by_position
 }
 
 /// Reads a value as another type.
 macro_rules! read {
     ($written:expr => $read:ty) => {
-        read::<{ number(file!(), line!()) }, $read, _>($written).await
+        read_by_name::<{ number(file!(), line!()) }, $read, _>($written).await
+    };
+    ($written:expr => compact $read:ty) => {
+        read_by_position::<{ number(file!(), line!()) }, $read, _>($written).await
     };
 }
 
@@ -69,6 +81,7 @@ value! {
     struct Renamed { #[serde(alias = "width")] breadth: u64, #[serde(alias = "label", alias = "name")] title: String, height: u32 }
     #[serde(deny_unknown_fields)]
     struct Strict { width: u32, height: u32 }
+    struct Narrowed { height: u32, width: u32 }
     struct Wide { width: u64, height: Option<u32>, label: Box<str> }
     struct Narrow { width: u8, height: i16 }
 
@@ -88,6 +101,9 @@ value! {
     enum Tagged { Opened { at: u8 }, Closed { at: u8, why: String } }
     #[serde(tag = "type")]
     enum LenientTagged { Opened { #[serde(default)] by: u8, at: u8 }, #[serde(other)] Other }
+
+    struct Short { height: u32, breadth: u32 }
+    struct Longer { height: u32, width: u32, #[serde(default)] label: String, #[serde(default = "ten")] rank: u8, last: Option<u8> }
 
     struct Pair(u8, String);
     struct Triple(u8, String, #[serde(default)] u8);
@@ -145,10 +161,6 @@ async fn a_struct_that_denies_unknown_fields_names_them() {
     assert!(text.contains("unknown field `label`"), "{text}");
     let two = read!(size() => Narrowed).unwrap();
     assert_eq!(read!(two => Strict), Ok(Strict { width: 300, height: 7 }));
-}
-
-value! {
-    struct Narrowed { height: u32, width: u32 }
 }
 
 #[tokio::test]
@@ -213,4 +225,18 @@ async fn a_struct_is_a_map_of_its_fields() {
     let map = BTreeMap::from([("height".to_owned(), 7_u32), ("width".to_owned(), 300)]);
     assert_eq!(read!(Narrowed { height: 7, width: 300 } => BTreeMap<String, u32>), Ok(map.clone()));
     assert_eq!(read!(map => Narrowed), Ok(Narrowed { height: 7, width: 300 }));
+}
+
+#[tokio::test]
+async fn by_position_fields_come_and_go_at_the_end_and_names_do_not_matter() {
+    let longer = Longer { height: 7, width: 300, label: String::new(), rank: 10, last: None };
+    assert_eq!(read!(Short { height: 7, breadth: 300 } => compact Longer), Ok(longer));
+    let full = Longer { height: 7, width: 300, label: "box".into(), rank: 3, last: Some(1) };
+    assert_eq!(read!(full => compact Short), Ok(Short { height: 7, breadth: 300 }));
+}
+
+#[tokio::test]
+async fn by_position_a_required_field_that_is_missing_is_named_by_its_place() {
+    let text = text(read!(Short { height: 7, breadth: 300 } => compact Size));
+    assert!(text.contains("invalid length 2, expected struct Size with 3 elements"), "{text}");
 }

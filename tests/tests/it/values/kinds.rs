@@ -146,8 +146,8 @@ fn adjacent() -> impl Strategy<Value = Adjacent> {
 
 #[tokio::test]
 async fn untagged_enums_arrive() {
-    row!(arrives(untagged())).await;
-    row!(arrives((
+    row!(arrives_by_name(untagged())).await;
+    row!(arrives_by_name((
         vec(untagged(), 0..4),
         of(untagged()).prop_map(|value| value.filter(|value| *value != Untagged::Nothing)),
     )))
@@ -157,13 +157,13 @@ async fn untagged_enums_arrive() {
 #[tokio::test]
 async fn tagged_enums_and_structs_arrive() {
     row!(arrives(tagged())).await;
-    row!(arrives(any::<(u8, Vec<u8>)>().prop_map(|(a, b)| TaggedStruct { a, b }))).await;
+    row!(arrives_by_name(any::<(u8, Vec<u8>)>().prop_map(|(a, b)| TaggedStruct { a, b }))).await;
     row!(arrives(btree_map(uuid(), tagged(), 0..4))).await;
 }
 
 #[tokio::test]
 async fn adjacently_tagged_enums_arrive() {
-    row!(arrives(adjacent())).await;
+    row!(arrives_by_name(adjacent())).await;
     row!(arrives(vec(prop_oneof![Just(Bare::OneThing), Just(Bare::TwoThings)], 0..4))).await;
 }
 
