@@ -28,7 +28,7 @@ value! {
         List(Vec<u8>),
         Pair((i8, String)),
         Point(Point),
-        Named { name: String, inner: Box<Untagged> },
+        Named { name: String, inner: Box<Self> },
         Map(BTreeMap<String, u8>),
         Nothing,
     }
@@ -42,7 +42,7 @@ value! {
     struct TaggedStruct { a: u8, b: Vec<u8> }
 
     #[serde(tag = "t", content = "c")]
-    enum Adjacent { Unit, Newtype(Vec<u8>), Tuple(u8, Uuid), Fields { a: IpAddr, b: Option<u8> }, Nested(Box<Adjacent>) }
+    enum Adjacent { Unit, Newtype(Vec<u8>), Tuple(u8, Uuid), Fields { a: IpAddr, b: Option<u8> }, Nested(Box<Self>) }
 
     #[serde(tag = "t", content = "c", rename_all = "kebab-case")]
     enum Bare { OneThing, TwoThings }

@@ -66,7 +66,7 @@ carried! {
     #[serde(tag = "t", content = "c")]
     enum Adjacent { Newtype(Object), Fields { a: Object } }
     #[serde(untagged)]
-    enum Untagged { Holder(Holder), Object(Object), Number(u64), List(Vec<Untagged>) }
+    enum Untagged { Holder(Holder), Object(Object), Number(u64), List(Vec<Self>) }
     struct Flat { first: Object, #[serde(flatten)] holder: Holder }
     struct Rest { #[serde(flatten)] rest: BTreeMap<String, Object> }
 }

@@ -41,13 +41,13 @@ value! {
         Fields { x: i32, y: Option<i32>, bytes: Vec<u8> },
         NoFields {},
         NoValues(),
-        Nested(Box<Shape>),
+        Nested(Box<Self>),
     }
     enum Single { Only }
 
-    struct Tree { name: String, children: Vec<Tree> }
-    enum List { End, Next(i32, Box<List>) }
-    struct Chain { next: Option<Box<Chain>> }
+    struct Tree { name: String, children: Vec<Self> }
+    enum List { End, Next(i32, Box<Self>) }
+    struct Chain { next: Option<Box<Self>> }
 }
 
 fn tuple() -> impl Strategy<Value = Tuple> {
