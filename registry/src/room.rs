@@ -1,4 +1,4 @@
-//! How much goes into one page of a list.
+//! Measures out one page of a list.
 
 use rmi_core::limits::OWN_BODY_BYTES_MAX;
 use rmi_core::naming::Name;

@@ -24,7 +24,7 @@ use syn::{Item, ItemImpl, parse_macro_input};
 /// of older callers, and one that an older servant does not know is passed over. One that is removed, or put in front of
 /// others, is read as another.
 ///
-/// What a type is called does not matter: an alias and what comes through a `macro_rules!` are what they stand for, and a
+/// The name of a type does not matter: an alias and what comes through a `macro_rules!` are what they stand for, and a
 /// `Bytes` or an `Option` of the program's own is as any other type.
 ///
 /// Supertraits are remote themselves, or `Send`, `Sync`, `Unpin`, `UnwindSafe`, `RefUnwindSafe`. Parameters of a generic trait

@@ -47,7 +47,7 @@ pub(crate) struct Interface {
     pub(crate) krate: Path,
     /// The supertraits, which are remote or markers.
     pub(crate) parents: Vec<Path>,
-    /// Whether structs travel by position.
+    /// Set when structs travel by position.
     pub(crate) compact: bool,
     pub(crate) methods: Vec<Method>,
 }

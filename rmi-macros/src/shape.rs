@@ -1,4 +1,4 @@
-//! How an argument is passed on, as far as it can be seen: by value, or borrowed. All else is decided by its type.
+//! The syntax of an argument: by value, or borrowed. All else is decided by its type.
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
@@ -9,9 +9,9 @@ use syn::{Ident, Lifetime, Type, TypeReference};
 pub(crate) struct Argument {
     pub(crate) ident: Ident,
     pub(crate) ty: Type,
-    /// Whether it borrows.
+    /// Set when it borrows.
     pub(crate) borrowed: bool,
-    /// Whether a default stands for it in the calls of older callers.
+    /// Set when a default stands for it in the calls of older callers.
     pub(crate) defaulted: bool,
 }
 
@@ -30,7 +30,7 @@ impl Argument {
     }
 }
 
-/// What `&T` lends: `T`. A type that comes through a macro is in a group.
+/// The `T` that `&T` lends. A type that comes through a macro is in a group.
 pub(crate) fn lent(ty: &Type) -> Option<&Type> {
     match ty {
         Type::Reference(reference) => Some(&reference.elem),

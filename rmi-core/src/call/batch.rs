@@ -19,7 +19,7 @@ pub(crate) struct Batch {
     count: usize,
     /// Where the next value to be read begins; in a batch that is written, the last one.
     at: usize,
-    /// How many references there were before the last one, in a batch that is written.
+    /// The number of references before the last value, in a batch that is written.
     before: usize,
 }
 

@@ -16,7 +16,7 @@ static OBJECT: Descriptor = Descriptor { methods: &[&INTERFACES], ..Descriptor::
 /// Its one method: the names of the object's interfaces, as in a reference to it.
 pub(crate) static INTERFACES: Method = Method { idempotent: true, ..Method::new("rmi.Object", "interfaces", &[]) };
 
-/// How many bytes of names an error lists.
+/// The most bytes of names that an error lists.
 const LISTED_MAX: usize = 1024;
 
 /// The servants of an object beyond its first, in the order they were added. They are never taken away, so a call passes

@@ -1,4 +1,4 @@
-//! Who has a name on the wire: in one program, the interface type that brought it there first.
+//! The owners of names on the wire: in one program, a name belongs to the interface type that brought it there first.
 //!
 //! On the wire an interface is its name. Two traits of one name would be taken for each other there, so the second one of a
 //! program stays off it: it is neither sent nor is a reference typed as it. In the program itself types tell them apart.
@@ -122,7 +122,7 @@ fn conflict(refused: Named, holder: Named) -> Option<SameName> {
 struct Names(HashMap<InterfaceId, Named>);
 
 impl Names {
-    /// Whether nothing is left to be taken. A type takes the names of all that it extends together with its own, so that its
+    /// Says whether nothing is left to be taken. A type takes the names of all that it extends together with its own, so that its
     /// own tells.
     fn has(&self, descriptor: &Descriptor) -> bool {
         match descriptor.of {

@@ -295,7 +295,7 @@ impl Registry {
         &self.0.naming
     }
 
-    /// What its clones and its renewal share.
+    /// The part that its clones and its renewal share.
     #[cfg(test)]
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.0

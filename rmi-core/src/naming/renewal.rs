@@ -10,11 +10,11 @@ use crate::naming::interface::{Claim, Naming, NamingError, Renewed, Token};
 use crate::naming::name::Name;
 use crate::naming::registry::Shared;
 
-/// How many bytes of claims go into one renewal. What else is in the call, the token above all, takes less than the rest.
+/// The most bytes of claims in one renewal. What else is in the call, the token above all, takes less than the rest.
 const PAGE_BYTES: usize = OWN_BODY_BYTES_MAX - 1024;
 /// The most bytes that a claim takes beside its name's text.
 const CLAIM_BYTES: usize = 48;
-/// How many names are bound again at a time: enough to fill a registry's batches, few enough to leave places to other calls.
+/// The number of names that are bound again at a time: enough to fill a registry's batches, few enough to leave places to other calls.
 const BOUND_TOGETHER: usize = 64;
 
 /// Renews until the registry is dropped: three times within a lease, so that two renewals may be lost.
@@ -63,7 +63,7 @@ async fn renew_all(registry: &Arc<Shared>, token: Token) -> Result<(), NamingErr
     }
 }
 
-/// How many of the first claims go into one call.
+/// Counts the first claims that go into one call.
 fn fitting(claims: &[Claim]) -> usize {
     let mut bytes = 0;
     let fits = |claim: &&Claim| {

@@ -204,7 +204,7 @@ impl<T> Lending<T> {
 
 /// Takes a byte string without copying it, and lends it.
 pub trait LendBytes {
-    /// What holds it.
+    /// The holder of the bytes.
     type Held;
     /// The argument for the time of the call.
     type Lent<'h>;

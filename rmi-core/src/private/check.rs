@@ -1,4 +1,4 @@
-//! What must hold of the types of an interface. Each is asked for in one place, so that one mistake gives one message.
+//! The demands on the types of an interface. Each is made in one place, so that one mistake gives one message.
 
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ impl Lends for Path {
     note = "take an owned value"
 )]
 pub trait Borrows {
-    /// What travels.
+    /// The value that travels.
     type Held: Travels;
     /// The argument for the time of the call.
     type Lent<'h>;
@@ -116,7 +116,7 @@ impl<T: ?Sized + Lends> Borrows for Option<&'static T> {
     }
 }
 
-/// What a remote method returns.
+/// The result of a remote method.
 #[diagnostic::on_unimplemented(
     message = "a remote call can fail: `{Self}` is not a `Result`",
     label = "return `Result<T, E>` with `E: From<RemoteError>`"
@@ -144,7 +144,7 @@ pub trait Carries: From<RemoteError> {}
 #[diagnostic::do_not_recommend]
 impl<E: From<RemoteError>> Carries for E {}
 
-/// What a oneway method returns: nothing.
+/// The result of a oneway method: nothing.
 #[diagnostic::on_unimplemented(
     message = "nobody waits for a oneway call: return `Result<(), E>`, not a `{Self}`",
     label = "has a value for which nobody waits"

@@ -1,4 +1,4 @@
-//! What the code that `#[remote]` writes may call. No promises: it changes with the macro.
+//! The items that the code of `#[remote]` calls. No promises: they change with the macro.
 //!
 //! The code decides by types, not by their names: `(&&&Given(&x)).__rmi_push(…)` is the method of the first trait that the
 //! compiler can prove for `&&Given<T>`, `&Given<T>` and `Given<T>`, in this order. The last one holds for every type and does

@@ -10,7 +10,7 @@ use crate::private::check::Supertrait;
 
 type Known = Option<fn() -> &'static Descriptor>;
 
-/// How many of these supertraits are interfaces.
+/// Counts those of these supertraits that are interfaces.
 #[must_use]
 pub const fn parents_count(all: &[Known]) -> usize {
     let (mut count, mut at) = (0, 0);

@@ -31,7 +31,7 @@ impl<'de, T: serde_bytes::Deserialize<'de>> Deserialize<'de> for Blob<T> {
     }
 }
 
-/// What is a byte string for us, and a list for serde.
+/// A byte string that is a list for serde.
 pub trait Octets: serde_bytes::Serialize + for<'de> serde_bytes::Deserialize<'de> + Send + 'static {}
 
 impl Octets for Vec<u8> {}
@@ -39,7 +39,7 @@ impl Octets for Box<[u8]> {}
 impl Octets for Option<Vec<u8>> {}
 impl Octets for Option<Box<[u8]>> {}
 
-/// What a method returns. A call is [`CallBytes`], else [`Call`], else [`CallNothing`]; one on an object of this process
+/// The result of a method. A call is [`CallBytes`], else [`Call`], else [`CallNothing`]; one on an object of this process
 /// [`CallLocal`], else [`CallLocalNothing`].
 pub struct Returning<R>(PhantomData<fn() -> R>);
 
@@ -49,13 +49,13 @@ impl<R> Returning<R> {
 }
 
 impl<T: ?Sized, E> Returning<Result<Proxy<T>, E>> {
-    /// Whether the result can be promised.
+    /// True when the result can be promised.
     pub const __RMI_PROMISES: bool = true;
 }
 
 /// Holds for all results; those that can be promised say so themselves.
 pub trait NoPromise {
-    /// Whether the result can be promised.
+    /// True when the result can be promised.
     const __RMI_PROMISES: bool = false;
 }
 

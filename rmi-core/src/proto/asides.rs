@@ -11,8 +11,8 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::proto::asked::OutgoingCall;
-use crate::proto::incoming::Violation;
 use crate::proto::session::{Event, Phase, Session};
+use crate::proto::violation::Violation;
 use crate::wire::frame::{self, Body, CallFrame, CallId, Frame, Lane, ReplyFrame};
 
 /// The longest frame in front of a body.

@@ -152,7 +152,7 @@ impl Asked {
         self.entries.get_mut(key.index).filter(|entry| entry.generation == key.generation)
     }
 
-    /// Where the call stands.
+    /// Returns where the call stands.
     pub(super) fn state(&self, key: CallKey) -> Option<&EntryState> {
         self.entries.get(key.index).filter(|entry| entry.generation == key.generation).map(|entry| &entry.state)
     }

@@ -37,6 +37,7 @@ mod replies;
 mod session;
 mod size;
 mod unreliable;
+mod violation;
 mod window;
 
 #[cfg(test)]

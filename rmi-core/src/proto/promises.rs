@@ -168,7 +168,7 @@ pub(super) struct Cut {
     pub(super) promise: Option<ObjectId>,
     /// The promises it names.
     names: Vec<ObjectId>,
-    /// What it carries in its body, until that is whole.
+    /// The references in its body, until that is whole.
     pub(super) cargo: Option<Box<dyn Cargo>>,
 }
 

@@ -1,4 +1,4 @@
-//! How large a body may be: the bounds that a sender keeps, which it knows from the peer's hello.
+//! The size of bodies: the bounds that a sender keeps, which it knows from the peer's hello.
 
 use bytes::Bytes;
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use crate::limits;
 use crate::proto::answering::IncomingCall;
 use crate::proto::asked::{CallKey, EntryState, OutgoingCall};
-use crate::proto::incoming::Violation;
 use crate::proto::session::{Event, Phase, Session, oneway_reply};
+use crate::proto::violation::Violation;
 use crate::wire::frame::{self, Body, CallFrame, CallId, Frame};
 
 /// The place of all unreliable calls that run here: no other call can have it.

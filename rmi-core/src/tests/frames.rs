@@ -149,7 +149,7 @@ fn what_is_said_about_leases_is_what_it_says() {
 
 /// Reads the bytes as these references where they stand in a reply, and writes them so.
 fn are_references(bytes: &[u8], references: &[WireReference]) {
-    /// What a reply has in front of them, with its length.
+    /// The bytes of a reply in front of them, with its length.
     const HEAD: usize = 15;
     let body = Body::Whole(Bytes::from_static(&[0]));
     let references = references.to_vec();

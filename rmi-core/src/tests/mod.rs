@@ -41,7 +41,7 @@ fn lines() -> Vec<Line> {
     found
 }
 
-/// What stands in front of the remark.
+/// Returns what stands in front of the remark.
 fn bytes_of(line: &str) -> impl Iterator<Item = u8> {
     let digits = line.split('#').next().unwrap_or_default();
     digits.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap())

@@ -17,7 +17,7 @@ use crate::wire::scan;
 
 pub(crate) use crate::wire::encode::{EncodeError, Form, REFERENCE};
 
-/// Why a body cannot be read.
+/// The reason why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
     /// The bytes are not one MessagePack value.

@@ -59,7 +59,7 @@ pub(crate) struct CallFrame {
     pub(crate) promise: Option<ObjectId>,
     pub(crate) metadata: Metadata,
     pub(crate) references: Vec<WireReference>,
-    /// Whether the references stand at the front of the body instead.
+    /// Set when the references stand at the front of the body instead.
     pub(crate) embedded: bool,
     pub(crate) body: Body,
 }
@@ -69,7 +69,7 @@ pub(crate) struct ReplyFrame {
     pub(crate) id: CallId,
     pub(crate) status: ReplyStatus,
     pub(crate) references: Vec<WireReference>,
-    /// Whether the references stand at the front of the body instead.
+    /// Set when the references stand at the front of the body instead.
     pub(crate) embedded: bool,
     pub(crate) body: Body,
 }

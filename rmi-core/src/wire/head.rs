@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether the next byte is this one.
+    /// Says whether the next byte is this one.
     #[inline]
     pub(super) fn starts_with(&self, byte: u8) -> bool {
         self.rest.first() == Some(&byte)

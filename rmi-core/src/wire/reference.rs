@@ -32,7 +32,7 @@ pub(super) fn encode(references: &[WireReference], out: &mut BytesMut) {
     encode_all(references, out);
 }
 
-/// Whether the references have room in one frame. Those that have not travel at the front of their body.
+/// Says whether the references have room in one frame. Others travel at the front of their body.
 pub(crate) fn fit_a_frame(references: &[WireReference]) -> bool {
     references.len() <= limits::REFERENCES_PER_FRAME_MAX && encoded_bytes(references) <= limits::REFERENCES_BYTES_MAX
 }

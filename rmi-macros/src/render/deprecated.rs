@@ -34,7 +34,7 @@ fn names(interface: &Interface) -> Vec<&Ident> {
     methods.chain(is_deprecated(&item.attrs).then_some(&item.ident)).collect()
 }
 
-/// What the derive writes: the names in parentheses, then the code.
+/// The input of the derive: the names in parentheses, then the code.
 pub(crate) fn repeat(input: &DeriveInput) -> TokenStream {
     let code = input.attrs.iter().find_map(|attribute| attribute.meta.require_list().ok());
     let mut code = code.map(|list| list.tokens.clone()).unwrap_or_default().into_iter();

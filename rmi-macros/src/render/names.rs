@@ -1,4 +1,4 @@
-//! What the code is called, and the descriptions of the methods.
+//! The names of the written code, and the descriptions of the methods.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
@@ -23,7 +23,7 @@ pub(super) fn is_lint_level(attribute: &Attribute) -> bool {
     ["allow", "expect", "warn"].iter().any(|level| attribute.path().is_ident(level))
 }
 
-/// Whether every instance of the trait has descriptions of its own.
+/// Says whether every instance of the trait has descriptions of its own.
 pub(super) fn is_generic(interface: &Interface) -> bool {
     !interface.item.generics.params.is_empty()
 }
@@ -108,7 +108,7 @@ fn description(interface: &Interface, method: &Method) -> TokenStream {
     }
 }
 
-/// Whether the method returns an object that can be promised.
+/// Says whether the method returns an object that can be promised.
 pub(super) fn promises(krate: &Path, method: &Method) -> TokenStream {
     let returns = method.return_type();
     quote!(<#krate::private::Returning<#returns>>::__RMI_PROMISES)

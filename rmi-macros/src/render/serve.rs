@@ -62,7 +62,7 @@ pub(super) fn render(interface: &Interface) -> TokenStream {
     }
 }
 
-/// What the compiler must find true of the types. Nothing else asks for it, so it is told once.
+/// The demands that the compiler checks. Nothing else makes them, so a mistake is told once.
 fn checks(interface: &Interface) -> TokenStream {
     let krate = &interface.krate;
     let each = interface.methods.iter().map(|method| {
@@ -101,7 +101,7 @@ fn check_of(krate: &Path, name: &str, ty: &Type) -> TokenStream {
     quote_spanned!(place => #krate::private::check::#name::<#ty>();)
 }
 
-/// What `descriptor` returns: one static, or what is made of the arguments of a generic trait.
+/// The value of `descriptor`: one static, or what is made of the arguments of a generic trait.
 fn descriptor(interface: &Interface) -> TokenStream {
     let (krate, name, object) = (&interface.krate, &interface.name, object(interface));
     let parents = interface.parents.iter().map(|parent| {
@@ -206,7 +206,7 @@ fn arm(interface: &Interface, at: usize, method: &Method, object: &TokenStream) 
     }
 }
 
-/// What stands for the argument where types decide.
+/// The type that stands for the argument where types decide.
 fn kind(krate: &Path, argument: &Argument) -> TokenStream {
     let ty = argument.static_type();
     if argument.borrowed { quote!(#krate::private::Lending<#ty>) } else { quote!(#krate::private::Owned<#ty>) }

@@ -21,9 +21,9 @@ pub(crate) const UNKNOWN: &str = "_";
 /// Begins what a reference says that it expects, before the name of what it refers to.
 pub(crate) const REFERENCE: &str = "a reference to ";
 
-/// How deep types are looked into.
+/// The depth to which types are looked into.
 const DEPTH_MAX: usize = 16;
-/// How often one type is asked; it bounds the work for types that are wide and deep.
+/// The number of questions for one type; it bounds the work for types that are wide and deep.
 const QUESTIONS_MAX: usize = 4096;
 
 /// The name of `T`: `u64`, `string`, `list<Entry>`, `(u8,map<string,bytes>)`.
@@ -44,7 +44,7 @@ struct Shape<'s> {
 }
 
 impl Shape<'_> {
-    /// What the type asks for at the end of the path; nothing when it does not come so far.
+    /// Returns what the type asks for at the end of the path; nothing when it does not come so far.
     fn asked(&mut self) -> Option<Asked> {
         self.left = self.left.checked_sub(1)?;
         let question = Question::new(std::mem::take(&mut self.path));

@@ -6,7 +6,7 @@ use serde::de::Expected;
 
 use super::sample;
 
-/// How deep a sample goes: types may hold themselves.
+/// The depth of a sample: types may hold themselves.
 const SAMPLE_DEPTH_MAX: usize = 16;
 
 /// One step down into a type. A number says which sample stands in the place of a value.
@@ -24,7 +24,7 @@ pub(super) enum Step {
     Variant(&'static str),
 }
 
-/// What a type asks for.
+/// A type's request.
 pub(super) enum Asked {
     /// A value with nothing inside that counts.
     Plain(String),
@@ -40,12 +40,12 @@ pub(super) enum Asked {
 
 /// A generic type.
 pub(super) struct Generic {
-    /// What the compiler calls it: good for telling types of this program apart, and nothing else.
+    /// The compiler's name of it: good for telling types of this program apart, and nothing else.
     pub(super) rust: &'static str,
     pub(super) inside: Inside,
 }
 
-/// What is inside of a type with a name.
+/// The inside of a type with a name.
 pub(super) enum Inside {
     Nothing,
     Newtype,
@@ -54,7 +54,7 @@ pub(super) enum Inside {
     Variants(&'static [&'static str]),
 }
 
-/// What is asked for at the end of this path?
+/// A path, and what is asked for at its end.
 pub(super) struct Question {
     pub(super) path: Vec<Step>,
     pub(super) asked: RefCell<Option<Asked>>,
@@ -77,7 +77,7 @@ impl Question {
     }
 }
 
-/// What a place has for the type that reads it.
+/// The content of a place, for the type that reads it.
 #[derive(Clone, Copy)]
 enum Place {
     /// It is on the path.
@@ -93,11 +93,11 @@ enum Place {
 pub(super) struct Probe<'q> {
     question: &'q Question,
     place: Place,
-    /// What the compiler calls the type of the place.
+    /// The compiler's name of the type of the place.
     rust: &'static str,
 }
 
-/// What a type gets for what it asked for.
+/// The answer to a type's request.
 pub(super) enum Answer<'q> {
     /// An error.
     Nothing,
@@ -240,7 +240,7 @@ impl<'q> Probe<'q> {
     }
 }
 
-/// Whether the compiler's name is that of a generic type, which it says by a `<`. One that only borrows is none.
+/// Says whether the compiler's name is that of a generic type, which it says by a `<`. One that only borrows is none.
 fn is_generic(rust: &str) -> bool {
     rust.find('<').is_some_and(|at| is_arguments(&rust[at..]))
 }
@@ -249,7 +249,7 @@ fn is_arguments(text: &str) -> bool {
     text.starts_with('<') && !text.starts_with("<'_>")
 }
 
-/// Whether the compiler's name is that of a generic type called `name`, or of a box, an option or a newtype of one.
+/// Says whether the compiler's name is that of a generic type called `name`, or of a box, an option or a newtype of one.
 fn is(rust: &str, name: &str) -> bool {
     rust.match_indices(name).any(|(at, _)| rust[..at].ends_with("::") && is_arguments(&rust[at + name.len()..]))
 }

@@ -1,4 +1,4 @@
-//! How a type reads what the probe has for it: serde's side of it.
+//! The probe as serde sees it: a type reads what the probe has for it.
 
 use std::any::type_name;
 

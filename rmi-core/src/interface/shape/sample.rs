@@ -1,6 +1,6 @@
 //! Values that stand in the place of real ones where a type reads nothing further without them.
 
-/// How many samples there are of everything.
+/// The number of samples of everything.
 pub(super) const COUNT: usize = 10;
 
 const TEXTS: [&str; COUNT] = [

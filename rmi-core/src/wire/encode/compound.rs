@@ -15,7 +15,7 @@ struct Body<'e, 'a> {
     start: usize,
     announced: usize,
     count: usize,
-    /// How many levels end with it: one more for that of a variant.
+    /// The levels that end with it: one more for that of a variant.
     levels: usize,
 }
 

@@ -11,10 +11,10 @@ use super::{EncodeError, Encoder, PACKED};
 /// The elements of a list.
 pub(crate) struct List<'e, 'a> {
     encoder: &'e mut Encoder<'a>,
-    /// Where its head begins, and where its elements do.
+    /// The offsets of its head and of its elements.
     start: usize,
     first: usize,
-    /// How it is written; not known before the first element.
+    /// The kind as which it is written; not known before the first element.
     kind: Option<Kind>,
     announced: usize,
     count: usize,

@@ -27,7 +27,7 @@ pub(super) const REFERENCE_INDEX: u8 = 3;
 /// The name of the newtype as which a reference gives its index to a serializer, and asks a deserializer for it.
 pub(crate) const REFERENCE: &str = "rmi.Reference";
 
-/// How structs and struct variants are written. Both forms are read.
+/// The form in which structs and struct variants are written. Both forms are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Form {
     /// As maps from the names of their fields.
@@ -37,7 +37,7 @@ pub(crate) enum Form {
     Compact,
 }
 
-/// Why a value cannot be written.
+/// The reason why a value cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EncodeError {
     #[error("it nests deeper than the limit of {DEPTH_MAX} lists, maps, variants, options and newtypes")]
@@ -60,11 +60,11 @@ impl serde::ser::Error for EncodeError {
 pub(super) struct Encoder<'a> {
     out: &'a mut Vec<u8>,
     form: Form,
-    /// How many more levels may nest.
+    /// The levels that may still nest.
     depth: usize,
-    /// How many `Some`s stand around the value that comes next.
+    /// The `Some`s around the value that comes next.
     somes: u8,
-    /// Whether the number that comes next is the index of a reference.
+    /// Set when the number that comes next is the index of a reference.
     reference: bool,
 }
 
@@ -263,7 +263,7 @@ impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
         Fields::new(self, count, 2)
     }
 
-    /// What serde keeps in a buffer (untagged and tagged enums, flattened structs) it reads as a format for people; so values
+    /// Serde reads what it keeps in a buffer (untagged and tagged enums, flattened structs) as a format for people; so values
     /// with two forms must be written in that one, or they could not be read from there.
     fn is_human_readable(&self) -> bool {
         true

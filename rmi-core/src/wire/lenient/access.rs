@@ -49,7 +49,7 @@ impl<'a> SeqAccess<'a> for &mut Values<'_, 'a> {
 /// The fields of a struct by position. Its writer puts a nil for one that it leaves out, and may not know the last ones.
 pub(super) struct Fields<'l, 'a> {
     pub(super) values: Values<'l, 'a>,
-    /// How many fields the reader knows beyond those that came.
+    /// The number of fields that the reader knows beyond those that came.
     pub(super) absent: usize,
 }
 

@@ -21,7 +21,7 @@ use small::{Packed, SomeNil};
 /// Decodes from the front of a body.
 pub(super) struct Lenient<'a> {
     reader: Reader<'a>,
-    /// How many more levels may nest: arrays, maps, variants, and options and newtypes, which take no byte.
+    /// The levels that may still nest: arrays, maps, variants, and options and newtypes, which take no byte.
     depth: usize,
 }
 

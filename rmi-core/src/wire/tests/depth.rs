@@ -1,4 +1,4 @@
-//! How deep a value may nest: the writer and the reader count alike, and neither overflows its stack.
+//! The depth of values: the writer and the reader count alike, and neither overflows its stack.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What values look like on the wire, and that each comes back as itself.
+//! The bytes of values on the wire, and that each comes back as itself.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::setting::{Flowing, Setting, everywhere, in_memory, watched};
 use crate::renamed::renamed;
 
-/// What is `rmi.Source` on the wire.
+/// The interface that is `rmi.Source` on the wire.
 #[remote(name = "hostile.Source")]
 trait Source {
     async fn open(&self, sink: AnyProxy, items: u32, bytes: u32) -> Flowing<()>;
@@ -18,7 +18,7 @@ trait Source {
     async fn close(&self) -> Flowing<()>;
 }
 
-/// What is `rmi.Sink` on the wire.
+/// The interface that is `rmi.Sink` on the wire.
 #[remote(name = "hostile.Sink")]
 trait Sink {
     async fn push(&self, sequence: u64, items: &[u8], references: Vec<AnyProxy>) -> Flowing<()>;

@@ -103,7 +103,7 @@ async fn a_call_can_be_denied_or_answered_as_if_there_were_nothing() {
     assert_eq!(hidden, absent);
 }
 
-/// What a host answers to a hello that says so about its versions; a frame of an unknown kind comes behind it.
+/// Returns a host's answer to a hello that says so about its versions; a frame of an unknown kind comes behind it.
 async fn answer_to_versions(oldest: u8, newest: u8) -> Vec<u8> {
     let setting = setting().await;
     let mut stream = WAY.transport().dial(&setting.host.endpoints()[0]).await.unwrap().stream;

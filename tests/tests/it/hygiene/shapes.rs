@@ -1,4 +1,4 @@
-//! How a value is passed on is a matter of its type, not of what the type is called.
+//! Values are passed on by their types, not by what the types are called.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -15,18 +15,18 @@ mod bounded {
     #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
     pub(super) struct Vec<T, const N: usize>(pub(super) std::vec::Vec<T>);
 
-    /// How many bytes.
+    /// A number of bytes.
     #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
     pub(super) struct Bytes(pub(super) u64);
 
-    /// What may be chosen.
+    /// A choice.
     #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
     pub(super) enum Option<T> {
         Chosen(T),
         Other,
     }
 
-    /// What stands before a server.
+    /// A stand-in for a server.
     #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
     pub(super) struct Proxy<T>(pub(super) T);
 }

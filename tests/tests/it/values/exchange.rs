@@ -30,10 +30,10 @@ pub(super) const fn number(file: &str, line: u32) -> u32 {
     hash
 }
 
-/// How many values of a type are sent.
+/// The number of values of a type that are sent.
 const CASES: usize = 16;
 
-/// What can be sent, compared, and shown when it did not arrive.
+/// A value that can be sent, compared, and shown when it did not arrive.
 pub(super) trait Value:
     Serialize + DeserializeOwned + Clone + PartialEq + Debug + Send + Sync + 'static
 {
@@ -50,7 +50,7 @@ pub(super) enum Failure<T> {
     Remote(#[from] RemoteError),
 }
 
-/// What a servant was given, and what it has to give.
+/// The values that a servant was given, and those that it has to give.
 struct Shelf<T> {
     given: Mutex<Option<T>>,
     has: Mutex<Option<T>>,
@@ -149,7 +149,7 @@ ways! {
     #[remote(name = "values.Compact", compact)] Compact
 }
 
-/// What may become of a value.
+/// The fates of a value.
 struct Expected<T> {
     /// One of these arrives,
     arrives: Vec<T>,
@@ -190,7 +190,7 @@ async fn exchange<const ROW: u32, T: Value>(
     }
 }
 
-/// How structs travel.
+/// The form in which structs travel.
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
     ByName,

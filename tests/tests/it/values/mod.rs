@@ -1,4 +1,4 @@
-//! What is sent arrives: random values of many types, in arguments, results, errors and streams, structs by name and by position.
+//! Sent values arrive: random ones of many types, in arguments, results, errors and streams, structs by name and by position.
 
 mod attributes;
 mod borrowed;

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use rmi_core::{Interface, Proxy, RemoteError, remote};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What can be kept.
+/// A value that can be kept.
 pub trait Kept: Serialize + DeserializeOwned + Clone + Send + Sync {}
 
 impl Kept for u8 {}
