@@ -17,7 +17,7 @@ pub(super) fn quiet(interface: &Interface, code: TokenStream) -> TokenStream {
     }
     let krate = &interface.krate;
     quote! {
-        #[derive(#krate::private::Repeat)]
+        #[::core::prelude::v1::derive(#krate::private::Repeat)]
         #[__rmi((#(#names)*) #code)]
         struct __RmiRepeated;
     }

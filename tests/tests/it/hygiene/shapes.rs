@@ -32,6 +32,7 @@ mod bounded {
 }
 
 type Blob = Vec<u8>;
+type Boxed = Box<[u8]>;
 type Maybe<T> = Option<T>;
 type Answer<T> = Result<T, RemoteError>;
 type Swapped<E, T> = Result<T, E>;
@@ -59,6 +60,7 @@ trait Shapes {
         point: Maybe<&Point>,
         name: Cow<'_, str>,
     ) -> Answer<String>;
+    async fn whole(&self, one: &Bytes, two: &Blob, three: &Option<u8>, four: &Boxed) -> Answer<usize>;
     async fn nested(&self, nested: Option<Option<u8>>, unit: Option<()>) -> Answer<Option<Option<u8>>>;
     async fn last(&self, first: u8, last: Maybe<u8>, #[serde(default)] bytes: Blob) -> Answer<usize>;
     async fn me(&self, me: &Reference) -> Swapped<RemoteError, Reference>;
@@ -103,6 +105,10 @@ impl Shapes for Echo {
         Ok(format!("{text} {} {list:?} {point:?} {name}", path.display()))
     }
 
+    async fn whole(&self, one: &Bytes, two: &Blob, three: &Option<u8>, four: &Boxed) -> Answer<usize> {
+        Ok(one.len() + two.len() + three.map_or(0, usize::from) + four.len())
+    }
+
     async fn nested(&self, nested: Option<Option<u8>>, unit: Option<()>) -> Answer<Option<Option<u8>>> {
         Ok(nested.filter(|_| unit.is_some()))
     }
@@ -143,6 +149,8 @@ async fn what_is_lent_is_held_for_the_time_of_the_call() {
     let told = echo.lent("a", Path::new("b/c"), &[7, 8], Some(&point), "d".into()).await.unwrap();
     assert_eq!(told, "a b/c [7, 8] Some(Point { x: 1, y: 2 }) d");
     assert!(echo.lent("", Path::new(""), &[], None, Cow::Owned(String::new())).await.unwrap().contains("None"));
+    let length = echo.whole(&Bytes::from_static(&[1]), &vec![2], &Some(3), &[4].into()).await.unwrap();
+    assert_eq!(length, 6);
     assert_eq!(echo.me(&echo).await.unwrap(), echo);
 }
 

@@ -116,3 +116,65 @@ async fn names_of_values_and_methods_are_not_in_the_way() {
     assert_eq!((sum, values.base(3).await.unwrap()), (45, 3));
     assert_eq!(values.dyn_future().await.unwrap(), [0, 1, 2]);
 }
+
+/// Nothing of the prelude is here.
+mod bare {
+    #![no_implicit_prelude]
+
+    use ::rmi_core::{Proxy, RemoteError, remote};
+    use ::std::result::Result::{self, Ok};
+    use ::std::string::String;
+    use ::std::vec::Vec;
+
+    #[remote(name = "hygiene.Bare")]
+    pub(super) trait Bare: ::core::marker::Send {
+        async fn join(&self, parts: &[String], sign: &str, last: Vec<u8>) -> Result<Vec<u8>, RemoteError>;
+        #[deprecated]
+        async fn me(&self, me: Proxy<dyn Bare>) -> Result<Proxy<dyn Bare>, RemoteError>;
+    }
+
+    pub(super) struct Joining;
+
+    #[remote]
+    impl Bare for Joining {
+        async fn join(&self, parts: &[String], sign: &str, last: Vec<u8>) -> Result<Vec<u8>, RemoteError> {
+            let mut joined = parts.join(sign).into_bytes();
+            joined.extend_from_slice(&last);
+            Ok(joined)
+        }
+
+        async fn me(&self, me: Proxy<dyn Bare>) -> Result<Proxy<dyn Bare>, RemoteError> {
+            Ok(me)
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_module_without_the_prelude_has_remote_traits() {
+    use bare::{Bare, Joining};
+    let (bare, _nodes) = far(Proxy::<dyn Bare>::new(Joining)).await;
+    assert_eq!(bare.join(&[String::from("a"), String::from("b")], "-", vec![b'c']).await.unwrap(), b"a-bc");
+}
+
+#[tokio::test]
+async fn a_trait_inside_of_a_function_is_remote() {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Local(u8);
+
+    #[remote(name = "hygiene.Inside")]
+    trait Inside {
+        async fn pass(&self, local: Local) -> Result<Local, RemoteError>;
+    }
+
+    struct Passing;
+
+    #[remote]
+    impl Inside for Passing {
+        async fn pass(&self, local: Local) -> Result<Local, RemoteError> {
+            Ok(local)
+        }
+    }
+
+    let (inside, _nodes) = far(Proxy::<dyn Inside>::new(Passing)).await;
+    assert_eq!(inside.pass(Local(3)).await.unwrap(), Local(3));
+}

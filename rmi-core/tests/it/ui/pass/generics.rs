@@ -85,5 +85,6 @@ fn main() {
     assert_eq!(ring.methods.iter().map(|method| method.name).collect::<Vec<_>>(), ["turn"]);
     let _ = (Proxy::<dyn Ring<char, u8, 1>>::new(Shelf), Proxy::<dyn Mark<Shelf>>::new(Shelf));
     assert_eq!(<dyn Factory<dyn Store<u8>>>::descriptor().name, "Factory<Store<u8>>");
+    assert!(<dyn Factory<dyn Store<u8>>>::descriptor().methods[0].promises);
     let _ = Proxy::<dyn Factory<dyn Store<u8>>>::new(Shelf);
 }
