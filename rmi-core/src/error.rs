@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::ERROR_TEXT_BYTES_MAX;
+
 /// Whether the method ran: the question of every caller whose call failed. Promise P2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Executed {
@@ -278,10 +280,17 @@ impl From<std::convert::Infallible> for RemoteError {
     }
 }
 
-/// A remote error inside a value: what a servant's error carries when one of its own calls failed.
+/// Cuts a text between two characters to what an error may carry over the wire.
+pub(crate) fn cut(text: &str) -> &str {
+    let end = text.floor_char_boundary(ERROR_TEXT_BYTES_MAX.min(text.len()));
+    text.get(..end).unwrap_or_default()
+}
+
+/// A remote error inside a value: what a servant's error carries when one of its own calls failed. A long text is cut, as is that
+/// of a fault.
 impl Serialize for RemoteError {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.0.kind.code(), self.0.executed, &self.0.message).serialize(serializer)
+        (self.0.kind.code(), self.0.executed, cut(&self.0.message)).serialize(serializer)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::error::{ErrorKind, Executed, RemoteError, cut};
 use crate::proto::asked::{EntryState, Sent};
 use crate::proto::outbox::Outbox;
 use crate::proto::session::{Closed, Phase, Session};
-use crate::wire::frame::{CallId, Frame, cut};
+use crate::wire::frame::{CallId, Frame};
 
 /// The longest text of a goodbye that is sent.
 const GOODBYE_TEXT_MAX: usize = 1024;

@@ -3,9 +3,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::time::Duration;
 
-use crate::error::{ErrorKind, Executed, RemoteError};
+use crate::error::{ErrorKind, Executed, RemoteError, cut};
 use crate::wire::FrameError;
-use crate::wire::frame::cut;
 
 /// The body: `u16 kind · u8 executed · u8 relayed · u32 retry after, in ms · text`.
 pub(crate) fn encode(error: &RemoteError) -> Bytes {

@@ -4,6 +4,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::error::cut;
 use crate::id::{InterfaceId, MethodId, ObjectId};
 use crate::limits;
 use crate::metadata::Metadata;
@@ -238,12 +239,6 @@ pub(crate) fn data_header(out: &mut BytesMut, lane: Lane, id: CallId, last: bool
     out.put_u8(DATA);
     out.put_u8(encode_lane(lane) | if last { LAST } else { 0 });
     encode_id(id, out);
-}
-
-/// `text`, not longer than an error may be, cut between two characters.
-pub(crate) fn cut(text: &str) -> &str {
-    let end = text.floor_char_boundary(limits::ERROR_TEXT_BYTES_MAX.min(text.len()));
-    text.get(..end).unwrap_or_default()
 }
 
 /// Writes `kind` and `content` behind their length.

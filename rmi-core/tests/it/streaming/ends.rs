@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
+use rmi_core::limits::ERROR_TEXT_BYTES_MAX;
 use rmi_core::streaming::{End, Policy};
 use rmi_core::{ErrorKind, Executed, Limits, Node, Proxy, RemoteError, Streaming, remote};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +32,17 @@ async fn an_error_in_a_stream_comes_behind_its_items_and_is_the_end() {
         assert_eq!(numbers.end(), Some(&End::Failed(error)));
         assert!(numbers.next().await.is_none());
     }
+}
+
+#[tokio::test]
+async fn an_error_of_many_words_is_cut_to_what_every_reader_takes() {
+    let setting = over_tcp().await;
+    let long = RemoteError::new(ErrorKind::Overloaded, Executed::Yes, "ä".repeat(20 << 20));
+    setting.well.prepare(Streaming::fallible(Each([Ok(1), Err(long)].into_iter())));
+    let mut numbers = setting.flow.prepared().await.unwrap();
+    assert_eq!(numbers.next().await.unwrap().unwrap(), 1);
+    let error = numbers.next().await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.message().len()), (ErrorKind::Overloaded, ERROR_TEXT_BYTES_MAX));
 }
 
 #[tokio::test]
