@@ -25,12 +25,18 @@ const PROXY_METHODS: &[&str] = &[
     "pipelined",
 ];
 
+/// How long the name of a generic trait may be, in bytes: behind it stand its arguments, or their hash.
+const GENERIC_NAME_MAX: usize = 240;
+
 /// The interface that every object has.
 const RESERVED_NAME: &str = "rmi.Object";
 
 pub(crate) fn interface(interface: &Interface, errors: &mut Errors) {
     if interface.name == RESERVED_NAME {
         errors.add(&interface.item.ident, messages::RESERVED_NAME);
+    }
+    if interface.name.len() > GENERIC_NAME_MAX && !interface.item.generics.params.is_empty() {
+        errors.add(&interface.item.ident, messages::LONG_GENERIC_NAME);
     }
     for parameter in &interface.item.generics.params {
         if let GenericParam::Lifetime(lifetime) = parameter {

@@ -68,12 +68,12 @@ pub(crate) fn servant(attributes: TokenStream, item: ItemImpl) -> TokenStream {
     };
     let (generics, _, conditions) = item.generics.split_for_impl();
     let check = quote_spanned! { path.span() => #krate::private::check::is_remote::<dyn #path>() };
-    let levels = item.attrs.iter().filter(|attribute| names::is_lint_level(attribute));
+    let allowed = names::allowed(&item.attrs);
     quote! {
         #[#krate::private::async_trait]
         #[#krate::private::boxed]
         #item
-        #(#levels)*
+        #(#allowed)*
         const _: () = {
             // It is there to be compiled: the compiler says what is wrong with it.
             fn __rmi_check #generics () #conditions { #check }

@@ -19,8 +19,15 @@ pub(super) fn traits(krate: &Path) -> TokenStream {
     }
 }
 
-pub(super) fn is_lint_level(attribute: &Attribute) -> bool {
-    ["allow", "expect", "warn"].iter().any(|level| attribute.path().is_ident(level))
+/// What these attributes allow, or expect to be there: that is said of the item, and allowed in what is written for it.
+pub(super) fn allowed(attributes: &[Attribute]) -> impl Iterator<Item = TokenStream> {
+    let said = |attribute: &Attribute| attribute.path().is_ident("allow") || attribute.path().is_ident("expect");
+    let lists =
+        attributes.iter().filter(move |attribute| said(attribute)).filter_map(|one| one.meta.require_list().ok());
+    lists.map(|list| {
+        let lints = &list.tokens;
+        quote!(#[allow(#lints)])
+    })
 }
 
 /// Says whether every instance of the trait has descriptions of its own.

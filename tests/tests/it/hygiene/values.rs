@@ -178,3 +178,34 @@ async fn a_trait_inside_of_a_function_is_remote() {
     let (inside, _nodes) = far(Proxy::<dyn Inside>::new(Passing)).await;
     assert_eq!(inside.pass(Local(3)).await.unwrap(), Local(3));
 }
+
+/// A trait that is deprecated itself, in a module that warns of nothing it does not know.
+mod former {
+    #![deny(warnings, unfulfilled_lint_expectations)]
+
+    use super::{RemoteError, remote};
+
+    #[deprecated]
+    #[remote(name = "hygiene.Former")]
+    pub(super) trait Former<T: serde::Serialize + serde::de::DeserializeOwned + Send + Sync> {
+        async fn last(&self, value: T) -> Result<T, RemoteError>;
+    }
+
+    pub(super) struct Late;
+
+    #[expect(deprecated, reason = "it is the one implementation")]
+    #[remote]
+    impl Former<u8> for Late {
+        async fn last(&self, value: u8) -> Result<u8, RemoteError> {
+            Ok(value)
+        }
+    }
+}
+
+#[tokio::test]
+#[allow(deprecated, reason = "it is tested")]
+async fn a_deprecated_trait_is_remote() {
+    use former::{Former, Late};
+    let (former, _nodes) = far(Proxy::<dyn Former<u8>>::new(Late)).await;
+    assert_eq!(former.last(4).await.unwrap(), 4);
+}
