@@ -1,4 +1,4 @@
-//! What cannot work, found before any code is written.
+//! Mistakes that are found before any code is written.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ const PROXY_METHODS: &[&str] = &[
     "pipelined",
 ];
 
-/// How long the name of a generic trait may be, in bytes: behind it stand its arguments, or their hash.
+/// The longest name of a generic trait, in bytes: behind it stand its arguments, or their hash.
 const GENERIC_NAME_MAX: usize = 240;
 
 /// The interface that every object has.

@@ -47,7 +47,7 @@ pub(crate) fn unknown_attribute(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// How many letters have to change to make one word of the other.
+/// Counts the letters that have to change to make one word of the other.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

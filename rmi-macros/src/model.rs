@@ -1,4 +1,4 @@
-//! What is known about an item.
+//! All that is known about an item.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -6,7 +6,7 @@ use syn::{Attribute, Ident, ItemTrait, Path, ReturnType, Type};
 
 use crate::shape::Argument;
 
-/// What is wrong with an item; all of it is told at once.
+/// The mistakes in an item; all are told at once.
 #[derive(Default)]
 pub(crate) struct Errors(Vec<syn::Error>);
 
@@ -32,7 +32,7 @@ impl Errors {
     }
 }
 
-/// Where the first token of something is.
+/// The place of the first token of something.
 pub(crate) fn first_token(item: &impl ToTokens) -> Span {
     item.to_token_stream().into_iter().next().as_ref().map_or_else(Span::call_site, TokenTree::span)
 }
@@ -43,7 +43,7 @@ pub(crate) struct Interface {
     pub(crate) item: ItemTrait,
     /// The name on the wire.
     pub(crate) name: String,
-    /// Where `rmi-core` is.
+    /// The path of `rmi-core`.
     pub(crate) krate: Path,
     /// The supertraits, which are remote or markers.
     pub(crate) parents: Vec<Path>,
@@ -63,14 +63,14 @@ pub(crate) struct Method {
     pub(crate) options: MethodOptions,
 }
 
-/// What `#[remote(…)]` says on a method.
+/// The words of `#[remote(…)]` on a method.
 #[derive(Default)]
 pub(crate) struct MethodOptions {
     pub(crate) rename: Option<(String, Span)>,
     pub(crate) aliases: Vec<(String, Span)>,
     pub(crate) idempotent: bool,
     pub(crate) oneway: bool,
-    /// Where it says so.
+    /// The place of the word, if it is there.
     pub(crate) unreliable: Option<Span>,
     pub(crate) spawn: bool,
     pub(crate) timeout_ms: Option<u64>,

@@ -1,4 +1,4 @@
-//! What `#[remote]` makes of a trait.
+//! The parts that `#[remote]` makes of a trait.
 
 pub mod generic;
 pub(crate) mod names;
@@ -121,7 +121,7 @@ impl Descriptor {
         self.parents.iter().find_map(|parent| parent().method(id))
     }
 
-    /// Whether this is the interface with this id or extends it.
+    /// Says whether this is the interface with this id or extends it.
     #[must_use]
     pub fn is(&self, id: InterfaceId) -> bool {
         self.id == id || self.parents.iter().any(|parent| parent().is(id))
@@ -194,7 +194,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// What a remote method returns: a `Result` whose value and error can travel.
+/// The return type of a remote method: a `Result` whose value and error can travel.
 #[diagnostic::on_unimplemented(
     message = "a remote call can fail: `{Self}` is not a `Result`",
     label = "return `Result<T, E>` with `E: From<RemoteError>`"

@@ -19,7 +19,7 @@ pub(super) fn traits(krate: &Path) -> TokenStream {
     }
 }
 
-/// What these attributes allow, or expect to be there: that is said of the item, and allowed in what is written for it.
+/// Allows what these attributes allow, or expect to be there: that is said of the item, and allowed in what is written for it.
 pub(super) fn allowed(attributes: &[Attribute]) -> impl Iterator<Item = TokenStream> {
     let said = |attribute: &Attribute| attribute.path().is_ident("allow") || attribute.path().is_ident("expect");
     let lists =

@@ -219,7 +219,7 @@ fn take(krate: &Path, argument: &Argument) -> TokenStream {
     quote!((&&&&<#kind>::NEW).#take(__rmi_arguments, #text))
 }
 
-/// What the servant's method gets.
+/// The argument as the servant's method gets it.
 fn give(krate: &Path, argument: &Argument, name: &Ident) -> TokenStream {
     if !argument.borrowed {
         return quote!(#name);
