@@ -99,25 +99,50 @@ impl SerializeMap for Pairs<'_, '_> {
     }
 }
 
-/// The fields of a struct.
-pub(crate) struct Fields<'e, 'a>(Body<'e, 'a>);
+/// The fields of a struct, and its name.
+pub(crate) struct Fields<'e, 'a>(Body<'e, 'a>, &'static str);
 
 impl<'e, 'a> Fields<'e, 'a> {
-    pub(super) fn new(encoder: &'e mut Encoder<'a>, count: usize, levels: usize) -> Result<Self, EncodeError> {
+    pub(super) fn new(
+        encoder: &'e mut Encoder<'a>,
+        name: &'static str,
+        count: usize,
+        levels: usize,
+    ) -> Result<Self, EncodeError> {
         let kind = match encoder.form {
             Form::ByName => Kind::Map,
             Form::Compact => Kind::Array,
         };
-        Body::new(encoder, kind, count, levels).map(Self)
+        Body::new(encoder, kind, count, levels).map(|body| Self(body, name))
     }
 
     #[inline]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), EncodeError> {
         if self.0.kind == Kind::Array {
-            return self.0.put(value);
+            let at = self.0.encoder.out.len();
+            self.0.put(value)?;
+            return if self.0.count == 1 && self.begins_with_tag(at) { self.name_fields(name) } else { Ok(()) };
         }
         self.0.put(name)?;
         value.serialize(&mut *self.0.encoder)
+    }
+
+    /// Says whether the first field, which begins at `at`, is the tag of a tagged struct: its own name. The reader does not count the
+    /// tag as a field, so it would take every field for the one before.
+    fn begins_with_tag(&self, at: usize) -> bool {
+        let written = self.0.encoder.out.get(at..).unwrap_or_default();
+        written.ends_with(self.1.as_bytes()) && matches!(written.len() - self.1.len(), 1..=3)
+    }
+
+    /// Goes on by name, now that the first field is there.
+    fn name_fields(&mut self, first: &'static str) -> Result<(), EncodeError> {
+        let body = &mut self.0;
+        let (tag, name) = (self.1, first);
+        body.encoder.out.truncate(body.start);
+        body.kind = Kind::Map;
+        head::write(body.encoder.out, Kind::Map, body.announced);
+        name.serialize(&mut *body.encoder)?;
+        tag.serialize(&mut *body.encoder)
     }
 
     /// A field that is left out this time keeps its position.

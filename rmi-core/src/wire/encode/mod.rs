@@ -24,6 +24,11 @@ pub(super) const PACKED: u8 = 2;
 /// The extension type of a reference: its data is the index, most significant byte first.
 pub(super) const REFERENCE_INDEX: u8 = 3;
 
+/// The extension type of a `u128`: its data are the 16 bytes, most significant first.
+pub(super) const U128: u8 = 4;
+/// The extension type of an `i128`: likewise, in two's complement.
+pub(super) const I128: u8 = 5;
+
 /// The name of the newtype as which a reference gives its index to a serializer, and asks a deserializer for it.
 pub(crate) const REFERENCE: &str = "rmi.Reference";
 
@@ -124,6 +129,12 @@ impl<'a> Encoder<'a> {
         }
     }
 
+    fn sixteen(&mut self, number: u8, bytes: [u8; 16]) {
+        let out = self.begin();
+        out.extend_from_slice(&[0xd8, number]);
+        out.extend_from_slice(&bytes);
+    }
+
     fn nil(&mut self) {
         match std::mem::take(&mut self.somes) {
             0 => self.out.push(0xc0),
@@ -154,8 +165,8 @@ impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
 
     atoms! {
         serialize_bool(bool)
-        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
-        serialize_u8(u8) serialize_u16(u16) serialize_u64(u64) serialize_u128(u128)
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
+        serialize_u8(u8) serialize_u16(u16) serialize_u64(u64)
         serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8])
     }
 
@@ -166,6 +177,17 @@ impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
             return Ok(());
         }
         Ok(serde::Serializer::serialize_u32(&mut self.atom(), value)?)
+    }
+
+    /// Serde cannot keep one in a buffer. As a byte string it would be kept as that, and read as what it is not.
+    fn serialize_u128(self, value: u128) -> Result<(), EncodeError> {
+        self.sixteen(U128, value.to_be_bytes());
+        Ok(())
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<(), EncodeError> {
+        self.sixteen(I128, value.to_be_bytes());
+        Ok(())
     }
 
     fn serialize_none(self) -> Result<(), EncodeError> {
@@ -248,8 +270,8 @@ impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
         Pairs::new(self, count.unwrap_or(0))
     }
 
-    fn serialize_struct(self, _: &'static str, count: usize) -> Result<Fields<'e, 'a>, EncodeError> {
-        Fields::new(self, count, 1)
+    fn serialize_struct(self, name: &'static str, count: usize) -> Result<Fields<'e, 'a>, EncodeError> {
+        Fields::new(self, name, count, 1)
     }
 
     fn serialize_struct_variant(
@@ -260,7 +282,7 @@ impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
         count: usize,
     ) -> Result<Fields<'e, 'a>, EncodeError> {
         self.variant(variant)?;
-        Fields::new(self, count, 2)
+        Fields::new(self, variant, count, 2)
     }
 
     /// Serde reads what it keeps in a buffer (untagged and tagged enums, flattened structs) as a format for people; so values

@@ -12,7 +12,7 @@ use serde::forward_to_deserialize_any;
 
 use crate::limits::DEPTH_MAX;
 use crate::wire::codec::DecodeError;
-use crate::wire::encode::{PACKED, REFERENCE, REFERENCE_INDEX, SOME_NIL};
+use crate::wire::encode::{I128, PACKED, REFERENCE, REFERENCE_INDEX, SOME_NIL, U128};
 use crate::wire::head::{Head, Reader};
 use crate::wire::scan;
 use access::{Fields, Pairs, Values, Variant};
@@ -99,12 +99,25 @@ impl<'a> Lenient<'a> {
             Head::Bin(bytes) => visitor.visit_borrowed_bytes(self.reader.take(bytes)?),
             Head::Array(count) => self.visit_values(count, visitor),
             Head::Map(count) => self.visit_pairs(count, visitor),
-            Head::Ext(bytes) => match self.extension(bytes)? {
-                Extension::Packed(bytes) => self.visit_packed(bytes, visitor),
-                Extension::SomeNil(nil) => serde::Deserializer::deserialize_any(nil, visitor),
-                // Whoever keeps it in a buffer can tell it from a number.
-                Extension::Reference(index) => visitor.visit_newtype_struct(index.into_deserializer()),
-            },
+            Head::Ext(bytes) => {
+                let extension = self.extension(bytes)?;
+                self.visit_extension(extension, visitor)
+            }
+        }
+    }
+
+    fn visit_extension<V: Visitor<'a>>(
+        &mut self,
+        extension: Extension<'a>,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        match extension {
+            Extension::Packed(bytes) => self.visit_packed(bytes, visitor),
+            Extension::SomeNil(nil) => serde::Deserializer::deserialize_any(nil, visitor),
+            // Whoever keeps it in a buffer can tell it from a number.
+            Extension::Reference(index) => visitor.visit_newtype_struct(index.into_deserializer()),
+            Extension::U128(value) => visitor.visit_u128(value),
+            Extension::I128(value) => visitor.visit_i128(value),
         }
     }
 
@@ -135,6 +148,8 @@ impl<'a> Lenient<'a> {
             (REFERENCE_INDEX, [index]) => Ok(Extension::Reference(u32::from(*index))),
             (REFERENCE_INDEX, [a, b]) => Ok(Extension::Reference(u16::from_be_bytes([*a, *b]).into())),
             (REFERENCE_INDEX, [a, b, c, d]) => Ok(Extension::Reference(u32::from_be_bytes([*a, *b, *c, *d]))),
+            (U128, bytes) => sixteen(bytes).map(|bytes| Extension::U128(u128::from_be_bytes(bytes))),
+            (I128, bytes) => sixteen(bytes).map(|bytes| Extension::I128(i128::from_be_bytes(bytes))),
             (REFERENCE_INDEX, _) => Err(DecodeError::malformed(format_args!("the index of a reference is too long"))),
             (number, _) => Err(DecodeError::malformed(format_args!("the extension type {number} is not used"))),
         }
@@ -148,6 +163,8 @@ enum Extension<'a> {
     SomeNil(SomeNil),
     /// The index of a reference.
     Reference(u32),
+    U128(u128),
+    I128(i128),
 }
 
 impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
@@ -190,28 +207,13 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
         visitor.visit_unit()
     }
 
-    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        match self.reader.head()? {
-            Head::Bin(16) => visitor.visit_i128(i128::from_be_bytes(sixteen(self.reader.take(16)?))),
-            head => self.visit(head, visitor),
-        }
-    }
-
-    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        match self.reader.head()? {
-            Head::Bin(16) => visitor.visit_u128(u128::from_be_bytes(sixteen(self.reader.take(16)?))),
-            head => self.visit(head, visitor),
-        }
-    }
-
     /// A string is accepted where bytes are expected: other languages know only one of the two.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.reader.head()? {
             Head::Str(bytes) => visitor.visit_borrowed_bytes(self.reader.take(bytes)?),
             Head::Ext(bytes) => match self.extension(bytes)? {
                 Extension::Packed(bytes) => visitor.visit_borrowed_bytes(bytes),
-                Extension::SomeNil(nil) => nil.deserialize_any(visitor),
-                Extension::Reference(index) => visitor.visit_newtype_struct(index.into_deserializer()),
+                other => self.visit_extension(other, visitor),
             },
             head => self.visit(head, visitor),
         }
@@ -272,7 +274,7 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string unit map identifier
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string unit map identifier
     }
 
     /// As what writes says, for the reason that stands there.
@@ -281,8 +283,9 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
     }
 }
 
-fn sixteen(bytes: &[u8]) -> [u8; 16] {
-    bytes.first_chunk::<16>().copied().unwrap_or_default()
+fn sixteen(bytes: &[u8]) -> Result<[u8; 16], DecodeError> {
+    let whole = bytes.try_into();
+    whole.map_err(|_| DecodeError::malformed(format_args!("an integer of {} bytes, not 16", bytes.len())))
 }
 
 /// Reads the next value with `seed`.

@@ -257,6 +257,51 @@ fn what_serde_keeps_in_a_buffer_is_read_from_there() {
 }
 
 #[test]
+fn integers_of_128_bits_are_nothing_else() {
+    assert_eq!(hex(&written(&1_u128)), "d80400000000000000000000000000000001");
+    assert_eq!(hex(&written(&-1_i128)), "d805ffffffffffffffffffffffffffffffff");
+    for value in [0, 1, u128::from(u64::MAX), u128::MAX] {
+        round(&value);
+    }
+    for value in [i128::MIN, -1, 0, i128::MAX] {
+        round(&value);
+    }
+    assert_eq!(read::<u128>(&written(&5_u8)).unwrap(), 5);
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        Large(u128),
+        Small(u64),
+        Raw(#[serde(with = "serde_bytes")] Vec<u8>),
+    }
+    // Serde cannot keep it in its buffer: it is refused, and not taken for another variant.
+    for value in [Untagged::Large(5), Untagged::Large(u128::MAX)] {
+        assert!(read::<Untagged>(&written(&value)).is_err());
+    }
+    round(&[Untagged::Small(5), Untagged::Raw(vec![7; 16])]);
+    assert!(read::<u128>(&[0xd4, 4, 1]).unwrap_err().to_string().ends_with("an integer of 1 bytes, not 16"));
+}
+
+#[test]
+fn a_struct_with_a_tag_is_read_by_name_in_both_forms() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "t")]
+    struct Tagged {
+        a: String,
+        b: String,
+    }
+    round(&Tagged { a: "x".into(), b: "y".into() });
+    // A value that happens to look like one is right, too.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Named {
+        name: String,
+        other: u8,
+    }
+    round(&Named { name: "Named".into(), other: 5 });
+    assert_eq!(hex(&written_in(Form::Compact, &Named { name: "other".into(), other: 5 })), "92a56f7468657205");
+}
+
+#[test]
 fn extensions_of_other_kinds_are_refused() {
     for (body, text) in [
         (&[0xd4, 9, 0][..], "the extension type 9 is not used"),
