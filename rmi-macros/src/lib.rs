@@ -30,7 +30,8 @@ use syn::{Item, ItemImpl, parse_macro_input};
 /// Supertraits are remote themselves, or `Send`, `Sync`, `Unpin`, `UnwindSafe`, `RefUnwindSafe`. Parameters of a generic trait
 /// may have bounds. Its arguments are part of the name on the wire: `Store<u64>` and `Store<String>` are two interfaces. An
 /// argument counts by what its bounds tell: a type with serde's traits by the shape of its values, an interface
-/// (`T: ?Sized + Interface`) by its name, any other not at all.
+/// (`T: ?Sized + Interface`) by its name, any other not at all. Types of other crates that read themselves from a text, such as
+/// `url::Url`, all count as `string`: put one into a newtype of your own where it must not be taken for another.
 ///
 /// | on the trait | |
 /// |---|---|

@@ -3,6 +3,7 @@
 //! A [`Probe`](probe::Probe) is a deserializer that notes the first thing it is asked for and then fails, so that nothing is
 //! decoded. What is inside of a list, a tuple or a generic type is found by asking again, further down a path.
 
+mod known;
 mod probe;
 mod read;
 mod sample;

@@ -195,8 +195,10 @@ impl<'q> Probe<'q> {
         self.answer(|| Asked::Plain(name()), |sample| Answer::Number(sample::number(sample)))
     }
 
-    pub(super) fn text(self, name: &str) -> Answer<'q> {
-        self.plain(name, |sample| Answer::Text(sample::text(sample)))
+    /// A type that reads a text. `value` is the compiler's name of what it makes of it.
+    pub(super) fn text(self, name: &str, value: &'static str) -> Answer<'q> {
+        let name = || super::known::name(value).unwrap_or(name).to_owned();
+        self.answer(|| Asked::Plain(name()), |sample| Answer::Text(sample::text(sample)))
     }
 
     pub(super) fn option(self) -> Answer<'q> {

@@ -27,7 +27,7 @@ macro_rules! numbers {
 macro_rules! texts {
     ($($ask:ident $name:literal,)*) => {$(
         fn $ask<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            match self.text($name) {
+            match self.text($name, type_name::<V::Value>()) {
                 Answer::Text(text) => visitor.visit_borrowed_str(text),
                 _ => nothing(),
             }
@@ -96,7 +96,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.text("bytes") {
+        match self.text("bytes", type_name::<V::Value>()) {
             Answer::Text(text) => visitor.visit_borrowed_bytes(text.as_bytes()),
             _ => nothing(),
         }

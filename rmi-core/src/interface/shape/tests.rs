@@ -106,7 +106,9 @@ fn plain_values_have_the_names_of_the_data_model() {
     assert_eq!([name::<char>(), name::<()>(), name::<usize>()], ["char", "unit", "u64"]);
     assert_eq!([name::<String>(), name::<Arc<str>>(), name::<Cow<'static, str>>()], ["string"; 3]);
     assert_eq!([name::<bytes::Bytes>(), name::<serde_bytes::ByteBuf>()], ["bytes"; 2]);
-    assert_eq!([name::<Uuid>(), name::<IpAddr>(), name::<SocketAddr>(), name::<PathBuf>()], ["string"; 4]);
+    assert_eq!([name::<String>(), name::<Cow<'static, str>>(), name::<Box<str>>()], ["string"; 3]);
+    let known = [name::<Uuid>(), name::<IpAddr>(), name::<SocketAddr>(), name::<PathBuf>()];
+    assert_eq!(known, ["uuid", "ip", "socket", "path"]);
     assert_eq!([name::<NonZeroU32>(), name::<Box<u32>>()], ["u32"; 2]);
 }
 
@@ -116,16 +118,16 @@ fn what_is_inside_counts() {
     assert_eq!(name::<Vec<u8>>(), "list<u8>");
     assert_eq!(name::<BTreeSet<Vec<u8>>>(), "list<list<u8>>");
     assert_eq!(name::<HashMap<u16, Vec<String>>>(), "map<u16,list<string>>");
-    assert_eq!(name::<BTreeMap<(u8, Uuid), Point>>(), "map<(u8,string),Point>");
+    assert_eq!(name::<BTreeMap<(u8, Uuid), Point>>(), "map<(u8,uuid),Point>");
     assert_eq!(name::<[u8; 3]>(), "(u8,u8,u8)");
     assert_eq!(name::<(u8,)>(), "(u8)");
 }
 
 #[test]
 fn every_element_of_a_tuple_counts_as_long_as_there_are_samples() {
-    assert_eq!(name::<(Uuid, IpAddr, u8)>(), "(string,string,u8)");
+    assert_eq!(name::<(Uuid, IpAddr, u8)>(), "(uuid,ip,u8)");
     assert_eq!(name::<(NonZeroU32, Expression, Point, Text<'static>, bool)>(), "(u32,Expression,Point,Text,bool)");
-    assert_eq!(name::<(Pair<u8, Uuid>, char, Duration, SystemTime)>(), "(Pair<u8,string>,char,Duration,SystemTime)");
+    assert_eq!(name::<(Pair<u8, Uuid>, char, Duration, SystemTime)>(), "(Pair<u8,uuid>,char,Duration,SystemTime)");
     assert_eq!(name::<(Either<u8>, f32)>(), "(Either<u8,(unit,u8),(u8,unit),unit>,f32)");
     assert_eq!(name::<(u8, Secret, u8, u16)>(), "(u8,string,_,_)");
     assert_eq!(name::<(Tagged, u8)>(), "(any,_)");
