@@ -59,15 +59,16 @@ impl<'a> SeqAccess<'a> for &mut Fields<'_, 'a> {
     /// A field that a nil is a value of takes it; another one is missing, and has its default if it has one.
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeError> {
+        let nil = SomeNil { somes: 0, depth: self.values.lenient.depth };
         if self.values.left == 0 {
             let Some(absent) = self.absent.checked_sub(1) else { return Ok(None) };
             self.absent = absent;
-            return Ok(seed.deserialize(SomeNil(0)).ok());
+            return Ok(seed.deserialize(nil).ok());
         }
         if self.values.lenient.reader.is_nil() {
             self.values.left -= 1;
             self.values.lenient.reader.head()?;
-            return Ok(seed.deserialize(SomeNil(0)).ok());
+            return Ok(seed.deserialize(nil).ok());
         }
         self.values.next(seed)
     }

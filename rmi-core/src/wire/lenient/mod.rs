@@ -36,10 +36,7 @@ impl<'a> Lenient<'a> {
 
     /// Runs `read` one level deeper.
     fn nested<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R, DecodeError>) -> Result<R, DecodeError> {
-        self.depth = self
-            .depth
-            .checked_sub(1)
-            .ok_or_else(|| DecodeError::malformed(format_args!("nesting deeper than the limit of {DEPTH_MAX}")))?;
+        self.depth = deeper(self.depth)?;
         let result = read(self);
         self.depth += 1;
         result
@@ -122,7 +119,7 @@ impl<'a> Lenient<'a> {
     }
 
     fn visit_packed<V: Visitor<'a>>(&mut self, bytes: &'a [u8], visitor: V) -> Result<V::Value, DecodeError> {
-        self.nested(|_| visitor.visit_seq(Packed { bytes: bytes.iter() }))
+        self.nested(|this| visitor.visit_seq(Packed { bytes: bytes.iter(), depth: this.depth }))
     }
 
     /// Reads a list; a byte string is one of numbers.
@@ -140,7 +137,7 @@ impl<'a> Lenient<'a> {
         match self.reader.extension(bytes)? {
             (PACKED, bytes) => Ok(Extension::Packed(bytes)),
             (SOME_NIL, [somes]) if (1..=self.depth).contains(&usize::from(*somes)) => {
-                Ok(Extension::SomeNil(SomeNil(*somes)))
+                Ok(Extension::SomeNil(SomeNil { somes: *somes, depth: self.depth }))
             }
             (SOME_NIL, _) => {
                 Err(DecodeError::malformed(format_args!("a nil below more options than may nest, or none")))
@@ -281,6 +278,14 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
     fn is_human_readable(&self) -> bool {
         true
     }
+}
+
+/// One level less of those that may nest.
+#[inline]
+fn deeper(depth: usize) -> Result<usize, DecodeError> {
+    depth
+        .checked_sub(1)
+        .ok_or_else(|| DecodeError::malformed(format_args!("nesting deeper than the limit of {DEPTH_MAX}")))
 }
 
 fn sixteen(bytes: &[u8]) -> Result<[u8; 16], DecodeError> {

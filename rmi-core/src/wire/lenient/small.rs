@@ -3,11 +3,14 @@
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::deeper;
 use crate::wire::codec::DecodeError;
 
 /// The elements of a packed list.
 pub(super) struct Packed<'a> {
     pub(super) bytes: std::slice::Iter<'a, u8>,
+    /// How many more levels may nest in an element: options and newtypes, of which a type may have any number.
+    pub(super) depth: usize,
 }
 
 impl<'a> SeqAccess<'a> for Packed<'a> {
@@ -15,7 +18,7 @@ impl<'a> SeqAccess<'a> for Packed<'a> {
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeError> {
-        self.bytes.next().map(|byte| seed.deserialize(Byte(*byte))).transpose()
+        self.bytes.next().map(|byte| seed.deserialize(Byte { byte: *byte, depth: self.depth })).transpose()
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -25,22 +28,25 @@ impl<'a> SeqAccess<'a> for Packed<'a> {
 
 /// One of them, as a number.
 #[derive(Clone, Copy)]
-struct Byte(u8);
+struct Byte {
+    byte: u8,
+    depth: usize,
+}
 
 impl<'de> Deserializer<'de> for Byte {
     type Error = DecodeError;
 
     #[inline]
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_u8(self.0)
+        visitor.visit_u8(self.byte)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_some(self)
+        visitor.visit_some(Self { depth: deeper(self.depth)?, ..self })
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_newtype_struct(self)
+        visitor.visit_newtype_struct(Self { depth: deeper(self.depth)?, ..self })
     }
 
     forward_to_deserialize_any! {
@@ -54,27 +60,39 @@ impl<'de> Deserializer<'de> for Byte {
 }
 
 /// A nil with so many `Some`s around it.
-pub(super) struct SomeNil(pub(super) u8);
+pub(super) struct SomeNil {
+    pub(super) somes: u8,
+    /// How many more levels may nest.
+    pub(super) depth: usize,
+}
+
+impl SomeNil {
+    /// What is below the first `Some`; nothing when there is none.
+    fn below(&self) -> Result<Option<Self>, DecodeError> {
+        let Some(somes) = self.somes.checked_sub(1) else { return Ok(None) };
+        Ok(Some(Self { somes, depth: deeper(self.depth)? }))
+    }
+}
 
 impl<'de> Deserializer<'de> for SomeNil {
     type Error = DecodeError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        match self.0.checked_sub(1) {
-            Some(left) => visitor.visit_some(Self(left)),
+        match self.below()? {
+            Some(below) => visitor.visit_some(below),
             None => visitor.visit_unit(),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        match self.0.checked_sub(1) {
-            Some(left) => visitor.visit_some(Self(left)),
+        match self.below()? {
+            Some(below) => visitor.visit_some(below),
             None => visitor.visit_none(),
         }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_newtype_struct(self)
+        visitor.visit_newtype_struct(Self { depth: deeper(self.depth)?, ..self })
     }
 
     forward_to_deserialize_any! {

@@ -96,3 +96,25 @@ fn options_and_newtypes_count() {
     assert_eq!(read::<Wrapped>(&written_in(Form::ByName, &most)).unwrap(), most);
     assert!(encode(&wrapped(DEPTH_MAX / 2 + 1), Form::ByName).is_err());
 }
+
+#[test]
+fn a_byte_of_a_list_is_no_endless_option() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Wrapped(Option<Box<Self>>);
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Transparent {
+        next: Option<Box<Self>>,
+    }
+    // A packed list, and a byte string, of one byte.
+    for body in [&[0xc7, 1, 2, 0][..], &[0xc4, 1, 0]] {
+        let text = "not a valid body: nesting deeper than the limit of 128";
+        assert_eq!(read::<Vec<Wrapped>>(body).unwrap_err().to_string(), text);
+        assert_eq!(read::<(Wrapped,)>(body).unwrap_err().to_string(), text);
+        assert_eq!(read::<Vec<Transparent>>(body).unwrap_err().to_string(), text);
+    }
+    // A nil below a `Some`.
+    #[derive(Debug, Deserialize)]
+    struct Endless(#[expect(dead_code, reason = "only its nesting counts")] Box<Self>);
+    assert!(read::<Option<Endless>>(&[0xd4, 1, 1]).is_err());
+}
