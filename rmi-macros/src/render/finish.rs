@@ -1,8 +1,9 @@
 //! The last step, behind `async_trait`: what it writes names `Box` as if nobody else did, and allows lints.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
+use syn::token::Brace;
 use syn::{
     Attribute, Block, Expr, GenericArgument, GenericParam, Item, ItemImpl, Pat, Path, PathArguments, ReturnType,
     Signature, Stmt, TraitItem, Type, parse_quote,
@@ -137,7 +138,12 @@ fn use_binding(statement: &mut Stmt) {
 /// `let __ret: R = { … }; __ret` becomes `{ … }`, which needs no `allow` when it never ends.
 fn return_at_once(block: &mut Block) {
     let [.., Stmt::Local(local), Stmt::Expr(Expr::Path(_), None)] = &mut block.stmts[..] else { return };
-    let Some(init) = local.init.take() else { return };
+    let Some(mut init) = local.init.take() else { return };
+    if let Expr::Block(body) = &mut *init.expr {
+        // They look like the user's, inside of ours, and the compiler would say that nobody needs them.
+        let braces = body.block.brace_token.span.join();
+        body.block.brace_token = Brace(Span::mixed_site().located_at(braces));
+    }
     block.stmts.truncate(block.stmts.len() - 2);
     block.stmts.push(Stmt::Expr(*init.expr, None));
 }

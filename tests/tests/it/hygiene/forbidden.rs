@@ -69,6 +69,13 @@ pub(super) trait Branch: Send {
         Ok(Some(vec![1]))
     }
 
+    /// Has its body in one line, where the compiler looks for braces that nobody needs.
+    #[rustfmt::skip]
+    async fn short(&self) -> Result<u32, RemoteError> { Ok(2) }
+
+    /// Has none here.
+    async fn given(&self) -> Result<u32, RemoteError>;
+
     /// Opens as it did.
     #[deprecated(note = "open")]
     async fn open_old(&self) -> Result<u32, RemoteError>;
@@ -95,6 +102,9 @@ impl Branch for Desk {
         let length = name.len() + note.map_or(0, str::len);
         Ok(u32::try_from(length).unwrap_or(u32::MAX))
     }
+
+    #[rustfmt::skip]
+    async fn given(&self) -> Result<u32, RemoteError> { Ok(3) }
 
     async fn open_old(&self) -> Result<u32, RemoteError> {
         Ok(1)

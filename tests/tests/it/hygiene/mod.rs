@@ -21,6 +21,7 @@ async fn far<T: ?Sized + Interface>(object: Proxy<T>) -> (Proxy<T>, [Node; 2]) {
 async fn what_forbids_every_lint_is_remote() {
     let (desk, _nodes) = far(Proxy::<dyn Shelf<u8, 2>>::new(Desk)).await;
     assert_eq!(desk.open("abc", &[], Some("d")).await.unwrap(), 4);
+    assert_eq!((desk.short().await.unwrap(), desk.given().await.unwrap()), (2, 3));
     assert_eq!(desk.early(false).await.unwrap(), Some(vec![1]));
     assert_eq!(desk.put(1, None).await.unwrap().open("", &[], None).await.unwrap(), 0);
 }
