@@ -193,7 +193,7 @@ pub struct Limits {
     /// The largest body (arguments of one call, or one reply), default 16 MiB.
     pub body_bytes_max: usize,
     /// The bytes of bodies that a peer may have sent and that are not yet handed over, for calls and for replies
-    /// each, default 32 MiB. Bounds what half-sent bodies take. Never below `body_bytes_max`.
+    /// each, default 32 MiB. Bounds what half-sent bodies take. Never below twice `body_bytes_max`.
     pub window_bytes: usize,
     /// The bytes of arguments that the running calls of one peer may hold, default 64 MiB; a call beyond is refused.
     pub arguments_bytes_max: usize,

@@ -208,16 +208,18 @@ async fn listen(
 
 fn check(limits: &Limits) -> Result<(), NodeError> {
     let pairs = [
-        ("frame_bytes_max", limits.frame_bytes_max, limits::FRAME_BYTES_LEAST),
-        ("window_bytes", limits.window_bytes, 2 * limits.body_bytes_max),
-        ("references_per_body_max", limits.references_per_body_max, limits::REFERENCES_PER_FRAME_MAX),
-        ("calls_in_flight_max", limits.calls_in_flight_max, 1),
+        ("frame_bytes_max", limits.frame_bytes_max, limits::FRAME_BYTES_LEAST, ""),
+        ("window_bytes", limits.window_bytes, limits.body_bytes_max.saturating_mul(2), ", twice body_bytes_max"),
+        ("references_per_body_max", limits.references_per_body_max, limits::REFERENCES_PER_FRAME_MAX, ""),
+        ("calls_in_flight_max", limits.calls_in_flight_max, 1, ""),
     ];
     if limits.lease < limits::LEASE_LEAST {
         return Err(NodeError::Limits(format!("lease of {:?} is below {:?}", limits.lease, limits::LEASE_LEAST)));
     }
-    match pairs.into_iter().find(|(_, value, least)| value < least) {
-        Some((name, value, least)) => Err(NodeError::Limits(format!("limit {name} of {value} is below {least}"))),
+    match pairs.into_iter().find(|(_, value, least, _)| value < least) {
+        Some((name, value, least, why)) => {
+            Err(NodeError::Limits(format!("limit {name} of {value} is below {least}{why}")))
+        }
         None => Ok(()),
     }
 }

@@ -567,6 +567,10 @@ async fn limits_that_contradict_each_other_are_refused() {
     small.frame_bytes_max = limits::FRAME_BYTES_LEAST - 1;
     let error = Node::builder().limits(small).start().await.unwrap_err();
     assert_eq!(error.to_string(), "limit frame_bytes_max of 524287 is below 524288");
+    let mut large = Limits::default();
+    large.body_bytes_max = 20 << 20;
+    let error = Node::builder().limits(large).start().await.unwrap_err();
+    assert_eq!(error.to_string(), "limit window_bytes of 33554432 is below 41943040, twice body_bytes_max");
     let many = (0..9).fold(Node::builder(), |builder, port| builder.advertise(format!("tcp://a:{}", port + 1)));
     assert!(matches!(many.start().await, Err(NodeError::TooManyEndpoints(9))));
 }
