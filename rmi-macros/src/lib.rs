@@ -59,11 +59,14 @@ use syn::{Item, ItemImpl, parse_macro_input};
 ///
 /// | it says | because |
 /// |---|---|
-/// | E0195, lifetime parameters do not match the trait declaration | the impl has no `#[remote]` |
+/// | E0195, lifetime parameters do not match the trait declaration | the impl has no `#[remote]`, or the trait has none |
+/// | E0038, the trait is not dyn compatible | the trait has no `#[remote]` |
 /// | E0053, incompatible type for trait | the impl has no `#[remote]`, or the method another type than in the trait |
 /// | future cannot be sent between threads safely | the method keeps a value across an `await` that is not `Send`, such as an `Rc` or the guard of a lock |
 /// | `Cell<u8>` cannot be shared between threads safely | many callers may call a servant at once: its state is behind a lock or atomic |
 /// | the trait is not implemented for `Proxy` | a supertrait is not remote |
+/// | the trait is not implemented for `Arc<Vault>` | `Proxy::new` takes the servant itself; for an `Arc` there is `Proxy::from_arc` |
+/// | `T` cannot travel, and a suggestion to restrict it | a parameter of the trait that is sent needs `T: Serialize + DeserializeOwned + Send + 'static` |
 ///
 /// The lints of the program hold for what is written here; what is generated breaks none, and allows none.
 #[proc_macro_attribute]
