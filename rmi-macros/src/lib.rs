@@ -37,7 +37,7 @@ use syn::{Item, ItemImpl, parse_macro_input};
 /// |---|---|
 /// | `name = "bank.Account"` | the name on the wire; the trait's own name, without its module, if not given. Two traits of one name in a program are told apart inside of it; the second one that is sent is refused with `Misuse` |
 /// | `crate = "path"` | where `rmi-core` is, if not at `::rmi_core` |
-/// | `compact` | structs travel by position, not by the names of their fields: smaller, and fields cannot come, go or change places |
+/// | `compact` | structs travel by position, not by the names of their fields: smaller, and fields cannot come, go or change places. Not for types that skip fields in one direction only, nor for untagged or adjacently tagged enums of structs: one can be read as another |
 ///
 /// | on a method | |
 /// |---|---|

@@ -29,12 +29,13 @@ pub(crate) struct Largest {
 }
 
 impl Largest {
-    /// Adds to `error`, when the call is too large, which argument makes it so.
+    /// Adds to `error`, when the call or its result is too large, which argument makes it so, or the method.
     pub(crate) fn blamed(self, error: RemoteError, method: &Method) -> RemoteError {
-        if error.kind() != ErrorKind::TooLarge || error.executed() != Executed::No || error.is_relayed() {
-            return error;
+        match error.executed() {
+            _ if error.kind() != ErrorKind::TooLarge || error.is_relayed() => error,
+            Executed::No => error.within(&format!("argument `{}` of {method} takes {} bytes", self.name, self.bytes)),
+            _ => error.within(&format!("the result of {method} is too large")),
         }
-        error.within(&format!("argument `{}` of {method} takes {} bytes", self.name, self.bytes))
     }
 }
 

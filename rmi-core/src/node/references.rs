@@ -119,10 +119,13 @@ impl Connection {
         if targets.is_empty() {
             return Ok(Parcel { references: Vec::new(), cargo: None });
         }
-        let mut carried =
-            Carried { node: self.node.clone(), connection: self.id, objects: Vec::with_capacity(targets.len()) };
+        let (count, limit) = (targets.len(), self.node.settings.limits.references_per_body_max);
+        if count > limit {
+            return Err(TableError::TooMany { count, limit });
+        }
+        let mut carried = Carried { node: self.node.clone(), connection: self.id, objects: Vec::with_capacity(count) };
         let limit = self.node.settings.limits.references_per_session_max;
-        let mut references = Vec::with_capacity(targets.len());
+        let mut references = Vec::with_capacity(count);
         let mut last = Names::default();
         for target in targets {
             if let Some(promise) = promise::name_on(target, self) {

@@ -21,8 +21,14 @@ use crate::wire::holding::{Claimed, Released};
 /// Why an object cannot be exported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TableError {
-    #[error("the peer holds {0} references, which is the limit")]
+    #[error(
+        "the peer would hold more than the limit of {0} objects; let some go, or raise Limits::references_per_session_max"
+    )]
     Full(usize),
+    #[error(
+        "{count} references exceed the limit of {limit}; send them in parts or as a stream, or raise Limits::references_per_body_max at both ends"
+    )]
+    TooMany { count: usize, limit: usize },
     #[error("the connection is closed")]
     Closed,
     #[error("the object was revoked")]
@@ -37,6 +43,7 @@ impl TableError {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::Full(_) => ErrorKind::Overloaded,
+            Self::TooMany { .. } => ErrorKind::TooLarge,
             Self::Closed => ErrorKind::Disconnected,
             Self::Revoked | Self::Taken | Self::SameName(_) => ErrorKind::Misuse,
         }
@@ -533,7 +540,10 @@ mod tests {
         let kept: Vec<_> = (0..3).map(|_| object()).collect();
         assert!(kept[..2].iter().all(|object| table.give(1, object).is_ok()));
         let error = table.give(1, &kept[2]).unwrap_err();
-        assert_eq!(error.to_string(), "the peer holds 2 references, which is the limit");
+        assert_eq!(
+            error.to_string(),
+            "the peer would hold more than the limit of 2 objects; let some go, or raise Limits::references_per_session_max"
+        );
         let third = table.pin(&kept[2], None, Pin::Exported).unwrap();
         assert_eq!(table.claim(1, &[third], &[], 2, |_, _| true), [Claimed { object: third, held: false }]);
     }

@@ -71,7 +71,8 @@ impl<T> StreamSender<T> {
     /// drops the item.
     ///
     /// # Errors
-    /// `Cancelled`: the reader is gone. `Overloaded`: the queue is full, with [`Policy::Fail`].
+    /// `Cancelled`: the reader is gone, or an item before this one could not be sent (it was too large, say), which the reader has
+    /// been told. `Overloaded`: the queue is full, with [`Policy::Fail`].
     pub async fn send(&self, item: T) -> Result<(), RemoteError> {
         let mut item = item;
         loop {
@@ -133,7 +134,8 @@ impl<T> Queue<T> {
     fn offer(&self, item: T) -> Result<Option<T>, RemoteError> {
         let mut state = self.state();
         if !state.has_reader {
-            return Err(RemoteError::new(ErrorKind::Cancelled, Executed::No, "nobody reads the stream any more"));
+            let text = "nobody reads the stream any more: its reader left, or an item before could not be sent to it";
+            return Err(RemoteError::new(ErrorKind::Cancelled, Executed::No, text));
         }
         let mut oldest = None;
         if state.items.len() >= self.capacity {

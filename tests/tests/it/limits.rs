@@ -287,6 +287,11 @@ async fn the_references_of_a_body_are_bounded() {
     assert_eq!((error.kind(), error.executed()), (ErrorKind::TooLarge, Executed::No));
     assert!(error.message().contains("arguments with 1025 references exceed the limit of 1024"), "{error}");
     assert_eq!(setting.store.refer(many(1024)).await.unwrap(), 1024);
+    let setting = self::setting(|_| {}, |limits| limits.references_per_body_max = 1024).await;
+    let error = setting.store.refer(many(1025)).await.unwrap_err();
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::TooLarge, Executed::No));
+    assert!(error.message().starts_with("argument `objects` of "), "{error}");
+    assert!(error.message().contains("1025 references exceed the limit of 1024; send them in parts"), "{error}");
 }
 
 #[tokio::test]
@@ -401,7 +406,7 @@ async fn the_references_of_a_connection_are_bounded() {
     let three = (0..3).map(|_| AnyProxy::from(Proxy::<dyn Store>::new(Shelf::default()))).collect();
     let error = setting.store.refer(three).await.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Overloaded, Executed::No));
-    assert!(error.message().contains("the peer holds 2 references, which is the limit"), "{error}");
+    assert!(error.message().contains("the peer would hold more than the limit of 2 objects; let some go"), "{error}");
 }
 
 #[tokio::test]

@@ -213,6 +213,11 @@ impl<'q> Probe<'q> {
         self.answer(|| Asked::Map, |_| self.many(0))
     }
 
+    /// A struct that is read as a map.
+    pub(super) fn record_of(self, name: &str) -> Answer<'q> {
+        self.plain(name, |_| self.many(0))
+    }
+
     pub(super) fn tuple(self, count: usize) -> Answer<'q> {
         self.answer(|| Asked::Tuple(count), |_| self.many(count))
     }

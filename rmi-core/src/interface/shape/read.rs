@@ -3,7 +3,8 @@
 use std::any::type_name;
 
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor, value::Error,
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, MapAccess, SeqAccess, VariantAccess, Visitor,
+    value::Error,
 };
 
 use super::probe::{Answer, Inside, Parts, Probe, Variant};
@@ -35,6 +36,12 @@ macro_rules! texts {
     )*};
 }
 
+/// The name of a type that serde's derive reads as anything (a tagged enum) or as a map (a flattened struct). It says it in the text
+/// of what it expects, and nowhere else.
+fn derived<V: Expected>(visitor: &V, prefix: &str) -> Option<String> {
+    (visitor as &dyn Expected).to_string().strip_prefix(prefix).map(str::to_owned)
+}
+
 fn read_parts<'de, V: Visitor<'de>>(answer: Answer<'_>, visitor: V) -> Result<V::Value, Error> {
     match answer {
         Answer::Parts(parts) => visitor.visit_seq(parts),
@@ -61,7 +68,15 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     texts! {
-        deserialize_str "string", deserialize_string "string", deserialize_identifier "string", deserialize_any "any",
+        deserialize_str "string", deserialize_string "string", deserialize_identifier "string",
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let name = derived(&visitor, "internally tagged enum ").unwrap_or_else(|| "any".to_owned());
+        match self.text(&name, type_name::<V::Value>()) {
+            Answer::Text(text) => visitor.visit_borrowed_str(text),
+            _ => nothing(),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -146,6 +161,9 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if let Some(name) = derived(&visitor, "struct ") {
+            return read_pairs(self.record_of(&name), visitor);
+        }
         read_pairs(self.map(), visitor)
     }
 

@@ -45,7 +45,9 @@ pub(crate) enum Form {
 /// The reason why a value cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EncodeError {
-    #[error("it nests deeper than the limit of {DEPTH_MAX} lists, maps, variants, options and newtypes")]
+    #[error(
+        "it nests deeper than the limit of {DEPTH_MAX} lists, maps, variants, options and newtypes; send its parts in a list"
+    )]
     Depth,
     #[error("{0}")]
     Atom(#[from] rmp_serde::encode::Error),

@@ -37,7 +37,7 @@ fn the_writer_refuses_what_the_reader_would() {
             let body = encode(&most, form).unwrap();
             assert_eq!(read::<Tree>(&body).unwrap(), most);
             let error = encode(&deep(DEPTH_MAX + 3, named), form).unwrap_err();
-            let text = "it nests deeper than the limit of 128 lists, maps, variants, options and newtypes";
+            let text = "it nests deeper than the limit of 128 lists, maps, variants, options and newtypes; send its parts in a list";
             assert_eq!(error, text);
         }
     }

@@ -61,9 +61,9 @@ async fn byte_strings_of_every_size_keep_every_value() {
 #[tokio::test]
 async fn an_extension_type_is_refused_by_name() {
     let setting = setting().await;
-    let error = send(&setting, "note", &[0x91, 0xd4, 0x05, 0x00]).await;
+    let error = send(&setting, "note", &[0x91, 0xd4, 0x09, 0x00]).await;
     assert_eq!(error.kind(), ErrorKind::BadArguments);
-    assert!(error.message().contains("the extension type 5 is not used"), "{error}");
+    assert!(error.message().contains("the extension type 9 is not used"), "{error}");
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
