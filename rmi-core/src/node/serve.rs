@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tracing::{Instrument, Span};
 
 use crate::call::context::ContextParts;
-use crate::call::promised::kept;
+use crate::call::promised::{cause, kept};
 use crate::call::{Call, CallContext, Dispatched, Incoming, Invoke, LocalObject, Outcome, Target};
 use crate::error::{ErrorKind, Executed, RemoteError};
 use crate::id::ObjectId;
@@ -123,10 +123,13 @@ struct About {
 impl About {
     /// The outcome as the session takes it; whoever waits for what the call promised can go on.
     fn answer(self, connection: &Connection, outcome: Outcome) -> RawOutcome {
-        if let Some(promise) = self.promise {
-            lock(&connection.promises).settle(promise, kept(&outcome));
-        }
-        connection.export_outcome(outcome)
+        let Some(promise) = self.promise else { return connection.export_outcome(outcome) };
+        let object = kept(&outcome);
+        let exported = connection.export_outcome(outcome);
+        // A result that must not be sent keeps no promise: who waits for the object is told what the caller is told.
+        let object = exported.as_ref().map_err(cause).and(object);
+        lock(&connection.promises).settle(promise, object);
+        exported
     }
 }
 

@@ -173,3 +173,40 @@ async fn shutdown_lets_calls_finish_and_refuses_new_ones() {
     // It said goodbye, and with that its objects are gone.
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Gone, Executed::No));
 }
+
+#[remote(name = "calls.Safe")]
+trait Safe {
+    async fn open(&self) -> Result<Proxy<dyn Safe>, RemoteError>;
+    async fn weigh(&self) -> Result<u64, RemoteError>;
+}
+
+/// Returns the object that it keeps, and counts how often it was weighed.
+struct Keeper {
+    kept: Option<Proxy<dyn Safe>>,
+    weighed: Arc<AtomicU64>,
+}
+
+#[remote]
+impl Safe for Keeper {
+    async fn open(&self) -> Result<Proxy<dyn Safe>, RemoteError> {
+        self.kept.clone().ok_or_else(|| RemoteError::new(ErrorKind::Misuse, Executed::Yes, "empty"))
+    }
+    async fn weigh(&self) -> Result<u64, RemoteError> {
+        Ok(self.weighed.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_must_not_be_sent_keeps_no_promise() {
+    let host = Node::builder().listen("tcp://127.0.0.1:0").start().await.unwrap();
+    let weighed = Arc::new(AtomicU64::new(0));
+    let inner = Proxy::<dyn Safe>::new(Keeper { kept: None, weighed: weighed.clone() });
+    assert!(host.revoke(host.export(&inner).unwrap().object));
+    let outer = Proxy::<dyn Safe>::new(Keeper { kept: Some(inner), weighed: Arc::default() });
+    let caller = Node::builder().start().await.unwrap();
+    let safe: Proxy<dyn Safe> = caller.proxy(&host.export(&outer).unwrap()).unwrap();
+    let error = safe.pipelined().open().await.unwrap().weigh().await.unwrap_err();
+    assert_eq!(error.executed(), Executed::No);
+    assert!(error.message().contains("the object was revoked"), "{error}");
+    assert_eq!(weighed.load(Ordering::SeqCst), 0);
+}
