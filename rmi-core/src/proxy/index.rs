@@ -21,15 +21,16 @@ pub(crate) fn target<'de, D: Deserializer<'de>>(deserializer: D, name: fn() -> S
     scope::take(index).map_err(D::Error::custom)
 }
 
-/// Reads an index. The numbers of a body never come as `u32`, so that none of them is taken for one. It says what it expects
-/// where something else came, and where a type is named by its shape.
+/// Reads an index. The numbers of a body never come as `u32`, so that none of them is taken for one. What it refers to it says
+/// where a type is named by its shape, which asks for the other form of the text; not where something else came: to name it
+/// runs code of the program, and what comes is the peer's.
 struct Index(fn() -> String);
 
 impl<'de> Visitor<'de> for Index {
     type Value = u32;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", shape::REFERENCE, (self.0)())
+        if f.alternate() { write!(f, "{}{}", shape::REFERENCE, (self.0)()) } else { f.write_str("a reference") }
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<u32, D::Error> {

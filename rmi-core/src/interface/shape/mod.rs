@@ -19,7 +19,7 @@ use probe::{Asked, Inside, Probe, Question, Step};
 /// Names what cannot be found out.
 pub(crate) const UNKNOWN: &str = "_";
 
-/// Begins what a reference says that it expects, before the name of what it refers to.
+/// Begins what a reference says that it expects, in the other form of the text (`{:#}`), before the name of what it refers to.
 pub(crate) const REFERENCE: &str = "a reference to ";
 
 /// The depth to which types are looked into.

@@ -188,7 +188,7 @@ impl<'q> Probe<'q> {
 
     pub(super) fn number(self, name: &str, expected: &dyn Expected) -> Answer<'q> {
         // A reference travels as a number, and says what it refers to.
-        let name = || match expected.to_string().strip_prefix(super::REFERENCE) {
+        let name = || match format!("{expected:#}").strip_prefix(super::REFERENCE) {
             Some(interface) => format!("proxy<{interface}>"),
             None => name.to_owned(),
         };

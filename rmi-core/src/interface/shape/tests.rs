@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer};
@@ -187,4 +188,20 @@ fn references_are_named_by_their_interface() {
     assert_eq!(name::<Vec<Proxy<dyn Bell>>>(), "list<proxy<shape.Bell>>");
     assert_eq!(name::<AnyProxy>(), "proxy<any>");
     assert_eq!(name::<Streaming<u8>>(), "proxy<stream<u8>>");
+}
+
+#[test]
+fn a_type_is_not_asked_for_its_name_because_of_what_came() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    #[derive(serde::Serialize)]
+    struct Counted;
+    impl<'de> Deserialize<'de> for Counted {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            u8::deserialize(deserializer).map(|_| Self)
+        }
+    }
+    let error = crate::wire::codec::decode_next::<crate::Streaming<Counted>>(&[5]).unwrap_err();
+    assert_eq!(error.to_string(), "invalid type: integer `5`, expected a reference");
+    assert_eq!(ASKED.load(Ordering::Relaxed), 0);
 }
