@@ -240,7 +240,31 @@ mod tests {
         assert_eq!(round(&sent).1, sent);
         let sent = vec![ObjectFirst::Number(0), ObjectFirst::Object(object())];
         assert_eq!(round(&sent).1, sent);
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        struct Id(u32);
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(untagged)]
+        enum NewtypeFirst {
+            Id(Id),
+            Ids((Id, Id)),
+            Map(std::collections::BTreeMap<String, u32>),
+            Object(AnyProxy),
+        }
+        let ids = NewtypeFirst::Ids((Id(0), Id(1)));
+        let map = NewtypeFirst::Map([("a".to_owned(), 0)].into());
+        let sent = vec![NewtypeFirst::Object(object()), NewtypeFirst::Id(Id(0)), ids, map];
+        assert_eq!(round(&sent).1, sent);
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(untagged)]
+        enum ObjectBeforeMap {
+            Object(AnyProxy),
+            Map(std::collections::BTreeMap<String, u32>),
+        }
+        let map = ObjectBeforeMap::Map([("a".to_owned(), 0)].into());
+        let sent = vec![map, ObjectBeforeMap::Object(object())];
+        assert_eq!(round(&sent).1, sent);
         assert!(codec::decode_next::<AnyProxy>(&[0]).is_err());
+        assert!(codec::decode_next::<AnyProxy>(&[0x81, 0xc0, 0]).is_err());
         assert!(codec::decode_next::<u64>(&[0xd4, 3, 0]).is_err());
     }
 

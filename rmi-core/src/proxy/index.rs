@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Error as _, Serializer};
 
 use crate::call::{Target, scope};
@@ -34,10 +34,56 @@ impl<'de> Visitor<'de> for Index {
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<u32, D::Error> {
-        deserializer.deserialize_u32(self)
+        deserializer.deserialize_any(Marked(self))
     }
 
     fn visit_u32<E: Error>(self, index: u32) -> Result<u32, E> {
         Ok(index)
+    }
+}
+
+/// Reads the map that is an index in a buffer. Its key shows that it came from no map of the body.
+struct Marked(Index);
+
+impl<'de> Visitor<'de> for Marked {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u32, A::Error> {
+        match map.next_key()? {
+            Some(Mark) => map.next_value().map(|Number(index)| index),
+            None => Err(A::Error::invalid_length(0, &self)),
+        }
+    }
+}
+
+struct Mark;
+
+impl<'de> Deserialize<'de> for Mark {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Key;
+        impl<'de> Visitor<'de> for Key {
+            type Value = Mark;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a reference")
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<Mark, D::Error> {
+                Ok(Mark)
+            }
+        }
+        deserializer.deserialize_any(Key)
+    }
+}
+
+struct Number(u32);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Index(String::new)).map(Self)
     }
 }

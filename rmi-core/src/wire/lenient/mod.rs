@@ -7,7 +7,7 @@
 mod access;
 mod small;
 
-use serde::de::{DeserializeSeed, IntoDeserializer, Visitor};
+use serde::de::{DeserializeSeed, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::limits::DEPTH_MAX;
@@ -16,7 +16,7 @@ use crate::wire::encode::{I128, PACKED, REFERENCE, REFERENCE_INDEX, SOME_NIL, U1
 use crate::wire::head::{Head, Reader};
 use crate::wire::scan;
 use access::{Fields, Pairs, Values, Variant};
-use small::{Packed, SomeNil};
+use small::{Packed, Reference, SomeNil};
 
 /// Decodes from the front of a body.
 pub(super) struct Lenient<'a> {
@@ -111,8 +111,8 @@ impl<'a> Lenient<'a> {
         match extension {
             Extension::Packed(bytes) => self.visit_packed(bytes, visitor),
             Extension::SomeNil(nil) => serde::Deserializer::deserialize_any(nil, visitor),
-            // Whoever keeps it in a buffer can tell it from a number.
-            Extension::Reference(index) => visitor.visit_newtype_struct(index.into_deserializer()),
+            // Whoever keeps it in a buffer can tell it from a number, and from a newtype of one.
+            Extension::Reference(index) => visitor.visit_newtype_struct(Reference(index)),
             Extension::U128(value) => visitor.visit_u128(value),
             Extension::I128(value) => visitor.visit_i128(value),
         }

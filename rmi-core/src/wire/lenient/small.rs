@@ -1,6 +1,10 @@
-//! Values that are read without a body of their own: the bytes of a packed list, and a nil below `Some`s.
+//! Values that are read without a body of their own: the bytes of a packed list, a nil below `Some`s, and the index of a
+//! reference for whoever does not ask for one.
 
-use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use std::iter;
+
+use serde::de::value::{MapDeserializer, UnitDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::deeper;
@@ -102,5 +106,49 @@ impl<'de> Deserializer<'de> for SomeNil {
 
     fn is_human_readable(&self) -> bool {
         true
+    }
+}
+
+/// The index of a reference, as it is kept in a buffer: a map from a newtype of nothing, which no value of a program is.
+pub(super) struct Reference(pub(super) u32);
+
+impl<'de> Deserializer<'de> for Reference {
+    type Error = DecodeError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_map(MapDeserializer::new(iter::once((Mark, self.0))))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+
+    fn is_human_readable(&self) -> bool {
+        true
+    }
+}
+
+/// The key of that map.
+struct Mark;
+
+impl IntoDeserializer<'_, DecodeError> for Mark {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Mark {
+    type Error = DecodeError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(UnitDeserializer::new())
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
