@@ -121,6 +121,10 @@ impl Shape<'_> {
     /// The elements of a tuple. A type reads one only behind those before it, so for these there must be samples that it
     /// takes; behind one that takes none the others stay unknown.
     fn elements(&mut self, count: usize) -> String {
+        // There are types that ask for more elements than there can be, and end where their values do.
+        if count > QUESTIONS_MAX {
+            return format!("{UNKNOWN};{count}");
+        }
         let (mut names, mut samples) = (Vec::new(), Vec::new());
         for at in 0..count {
             let before = samples.clone();

@@ -174,7 +174,7 @@ impl<'q> Probe<'q> {
     }
 
     fn many(self, count: usize) -> Answer<'q> {
-        self.parts(vec![self.deeper(); count])
+        self.parts(vec![self.deeper(); count.min(super::QUESTIONS_MAX)])
     }
 
     fn record(self, fields: &'static [&'static str]) -> Answer<'q> {

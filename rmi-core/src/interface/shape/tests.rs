@@ -205,3 +205,27 @@ fn a_type_is_not_asked_for_its_name_because_of_what_came() {
     assert_eq!(error.to_string(), "invalid type: integer `5`, expected a reference");
     assert_eq!(ASKED.load(Ordering::Relaxed), 0);
 }
+
+#[test]
+fn more_elements_than_there_can_be_are_not_asked_for() {
+    /// A list whose reader asks for a tuple without end.
+    struct Short;
+    impl<'de> Deserialize<'de> for Short {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Elements;
+            impl<'de> serde::de::Visitor<'de> for Elements {
+                type Value = Short;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("elements")
+                }
+                fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut elements: A) -> Result<Short, A::Error> {
+                    while elements.next_element::<u8>()?.is_some() {}
+                    Ok(Short)
+                }
+            }
+            deserializer.deserialize_tuple(usize::MAX, Elements)
+        }
+    }
+    assert_eq!(name::<Short>(), format!("(_;{})", usize::MAX));
+    assert_eq!(name::<(Short, u8)>(), format!("((_;{}),u8)", usize::MAX));
+}
