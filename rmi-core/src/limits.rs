@@ -37,6 +37,10 @@ pub const METADATA_BYTES_MAX: usize = 4096;
 /// The deepest nesting of a value: arrays, maps and variants, and options and newtypes, which take no byte on the wire. Stops a
 /// recursive type from overflowing the stack of whoever reads it. The writer counts alike and refuses first.
 pub const DEPTH_MAX: usize = 128;
+/// The most bytes of the stack that writing or reading a value may take before it goes another level down. A level of a wide type
+/// takes more than 100 KB of it in a build without optimization, so that the depth alone would not keep it within the 2 MiB of
+/// a thread.
+pub const STACK_BYTES_MAX: usize = 3 << 19;
 /// The most references beside a body in one frame; of a value with more they travel at the front of the body. Every node must accept
 /// so many in a body.
 pub const REFERENCES_PER_FRAME_MAX: usize = 1024;

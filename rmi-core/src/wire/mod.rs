@@ -14,6 +14,7 @@ pub(crate) mod holding;
 mod lenient;
 pub(crate) mod reference;
 mod scan;
+mod stack;
 #[cfg(test)]
 mod tests;
 

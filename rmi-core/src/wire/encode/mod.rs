@@ -11,7 +11,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::limits::DEPTH_MAX;
+use crate::limits::{DEPTH_MAX, STACK_BYTES_MAX};
+use crate::wire::stack::Stack;
 use compound::{Fields, Items, Pairs};
 use head::Kind;
 use list::List;
@@ -49,6 +50,8 @@ pub(crate) enum EncodeError {
         "it nests deeper than the limit of {DEPTH_MAX} lists, maps, variants, options and newtypes; send its parts in a list"
     )]
     Depth,
+    #[error("it nests so deep that writing it takes more than {STACK_BYTES_MAX} bytes of stack")]
+    Stack,
     #[error("{0}")]
     Atom(#[from] rmp_serde::encode::Error),
     /// The value's own `Serialize` says so.
@@ -69,6 +72,7 @@ pub(super) struct Encoder<'a> {
     form: Form,
     /// The levels that may still nest.
     depth: usize,
+    stack: Stack,
     /// The `Some`s around the value that comes next.
     somes: u8,
     /// Set when the number that comes next is the index of a reference.
@@ -77,7 +81,7 @@ pub(super) struct Encoder<'a> {
 
 impl<'a> Encoder<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>, form: Form) -> Self {
-        Self { out, form, depth: DEPTH_MAX, somes: 0, reference: false }
+        Self { out, form, depth: DEPTH_MAX, stack: Stack::here(), somes: 0, reference: false }
     }
 
     /// Begins anything but nil and what is transparent.
@@ -95,7 +99,7 @@ impl<'a> Encoder<'a> {
     #[inline]
     fn enter(&mut self) -> Result<(), EncodeError> {
         self.depth = self.depth.checked_sub(1).ok_or(EncodeError::Depth)?;
-        Ok(())
+        if self.stack.is_used_up() { Err(EncodeError::Stack) } else { Ok(()) }
     }
 
     #[inline]

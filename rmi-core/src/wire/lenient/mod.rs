@@ -10,11 +10,12 @@ mod small;
 use serde::de::{DeserializeSeed, Visitor};
 use serde::forward_to_deserialize_any;
 
-use crate::limits::DEPTH_MAX;
+use crate::limits::{DEPTH_MAX, STACK_BYTES_MAX};
 use crate::wire::codec::DecodeError;
 use crate::wire::encode::{I128, PACKED, REFERENCE, REFERENCE_INDEX, SOME_NIL, U128};
 use crate::wire::head::{Head, Reader};
 use crate::wire::scan;
+use crate::wire::stack::Stack;
 use access::{Fields, Pairs, Values, Variant};
 use small::{Packed, Reference, SomeNil};
 
@@ -23,11 +24,12 @@ pub(super) struct Lenient<'a> {
     reader: Reader<'a>,
     /// The levels that may still nest: arrays, maps, variants, and options and newtypes, which take no byte.
     depth: usize,
+    stack: Stack,
 }
 
 impl<'a> Lenient<'a> {
     pub(super) fn new(input: &'a [u8]) -> Self {
-        Self { reader: Reader::new(input), depth: DEPTH_MAX }
+        Self { reader: Reader::new(input), depth: DEPTH_MAX, stack: Stack::here() }
     }
 
     pub(super) fn left(&self) -> usize {
@@ -36,6 +38,10 @@ impl<'a> Lenient<'a> {
 
     /// Runs `read` one level deeper.
     fn nested<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R, DecodeError>) -> Result<R, DecodeError> {
+        if self.stack.is_used_up() {
+            let text = format_args!("nesting so deep that reading it takes more than {STACK_BYTES_MAX} bytes of stack");
+            return Err(DecodeError::malformed(text));
+        }
         self.depth = deeper(self.depth)?;
         let result = read(self);
         self.depth += 1;

@@ -118,3 +118,37 @@ fn a_byte_of_a_list_is_no_endless_option() {
     struct Endless(#[expect(dead_code, reason = "only its nesting counts")] Box<Self>);
     assert!(read::<Option<Endless>>(&[0xd4, 1, 1]).is_err());
 }
+
+#[test]
+fn a_type_whose_levels_take_much_of_the_stack_has_a_bound() {
+    use std::hint::black_box;
+    #[derive(Debug)]
+    struct Heavy(Option<Box<Self>>);
+    impl Serialize for Heavy {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let room = black_box([0_u8; 1 << 16]);
+            let written = (&self.0,).serialize(serializer);
+            black_box(room);
+            written
+        }
+    }
+    impl<'de> Deserialize<'de> for Heavy {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let room = black_box([0_u8; 1 << 16]);
+            let read = <(Option<Box<Self>>,)>::deserialize(deserializer);
+            black_box(room);
+            read.map(|(inner,)| Self(inner))
+        }
+    }
+    let heavy = |levels: usize| (1..levels).fold(Heavy(None), |inner, _| Heavy(Some(Box::new(inner))));
+    let body = |levels: usize| [vec![0x91; levels], vec![0xc0]].concat();
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    let tried = move || {
+        assert!(read::<Heavy>(&body(4)).is_ok() && encode(&heavy(4), Form::ByName).is_ok());
+        let text = "nesting so deep that reading it takes more than 1572864 bytes of stack";
+        assert!(read::<Heavy>(&body(60)).unwrap_err().to_string().ends_with(text));
+        let text = "it nests so deep that writing it takes more than 1572864 bytes of stack";
+        assert_eq!(encode(&heavy(60), Form::ByName).unwrap_err(), text);
+    };
+    thread.spawn(tried).unwrap().join().unwrap();
+}
