@@ -48,7 +48,7 @@ pub(super) fn method_info(interface: &Interface, at: usize) -> TokenStream {
         return quote!(&#name);
     }
     let (place, object) = (method_place(at), object(interface));
-    quote!(#krate::private::generic::method::<#object>(__RmiPlace::#place as usize))
+    quote!(#krate::private::generic::method::<#object>(__RmiPlace::#place as ::core::primitive::usize))
 }
 
 /// The places of the methods in the descriptor of a generic interface: conditions leave some out.
