@@ -77,18 +77,31 @@ pub(super) struct Encoder<'a> {
     somes: u8,
     /// Set when the number that comes next is the index of a reference.
     reference: bool,
+    /// Set when the value that comes next is written as itself if it is a byte.
+    raw: bool,
+    /// The byte that was written so.
+    byte: Option<u8>,
 }
 
 impl<'a> Encoder<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>, form: Form) -> Self {
-        Self { out, form, depth: DEPTH_MAX, stack: Stack::here(), somes: 0, reference: false }
+        Self { out, form, depth: DEPTH_MAX, stack: Stack::here(), somes: 0, reference: false, raw: false, byte: None }
     }
 
     /// Begins anything but nil and what is transparent.
     #[inline]
     fn begin(&mut self) -> &mut Vec<u8> {
         self.somes = 0;
+        self.raw = false;
         self.out
+    }
+
+    /// Writes an element of a list: a byte as itself, which is returned, anything else as ever.
+    #[inline]
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Option<u8>, EncodeError> {
+        (self.raw, self.byte) = (true, None);
+        value.serialize(&mut *self)?;
+        Ok(self.byte.take())
     }
 
     #[inline]
@@ -142,6 +155,7 @@ impl<'a> Encoder<'a> {
     }
 
     fn nil(&mut self) {
+        self.raw = false;
         match std::mem::take(&mut self.somes) {
             0 => self.out.push(0xc0),
             somes => self.out.extend_from_slice(&[0xd4, SOME_NIL, somes]),
@@ -172,8 +186,18 @@ impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
     atoms! {
         serialize_bool(bool)
         serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
-        serialize_u8(u8) serialize_u16(u16) serialize_u64(u64)
+        serialize_u16(u16) serialize_u64(u64)
         serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8])
+    }
+
+    #[inline]
+    fn serialize_u8(self, value: u8) -> Result<(), EncodeError> {
+        if std::mem::take(&mut self.raw) {
+            self.byte = Some(value);
+            self.out.push(value);
+            return Ok(());
+        }
+        Ok(serde::Serializer::serialize_u8(&mut self.atom(), value)?)
     }
 
     #[inline]
@@ -203,6 +227,7 @@ impl<'e, 'a> serde::Serializer for &'e mut Encoder<'a> {
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
         self.enter()?;
+        self.raw = false;
         self.somes = self.somes.saturating_add(1);
         value.serialize(&mut *self)?;
         self.leave();

@@ -129,6 +129,31 @@ fn a_list_that_only_begins_with_bytes_is_an_array() {
 }
 
 #[test]
+fn each_element_is_written_once() {
+    /// Gives away what it has when it is written.
+    #[derive(Default)]
+    struct Drain(std::cell::Cell<Vec<u64>>);
+    impl Serialize for Drain {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.take().serialize(serializer)
+        }
+    }
+    let drains = [vec![1, 2], vec![], vec![3]].map(|list| Drain(list.into()));
+    assert_eq!(written(&drains.as_slice()), written(&vec![vec![1, 2], vec![], vec![3_u64]]));
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Mixed {
+        Byte(u8),
+        Bytes(Vec<u8>),
+        Maybe(Option<u8>),
+    }
+    round(&vec![Mixed::Byte(1), Mixed::Byte(255), Mixed::Bytes(vec![2, 255]), Mixed::Byte(3)]);
+    round(&vec![Mixed::Bytes(vec![]), Mixed::Byte(200)]);
+    round(&vec![Mixed::Byte(200), Mixed::Maybe(None), Mixed::Byte(7)]);
+    round(&vec![vec![vec![1_u8], vec![200, 2]], vec![], vec![vec![]]]);
+}
+
+#[test]
 fn lists_without_a_known_length_are_written_as_others() {
     struct Unknown(usize, u64);
     impl Serialize for Unknown {
