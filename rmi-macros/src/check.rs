@@ -31,9 +31,19 @@ const GENERIC_NAME_MAX: usize = 240;
 /// The interface that every object has.
 const RESERVED_NAME: &str = "rmi.Object";
 
+/// The interfaces of the framework: a program that had one of these names could not send streams, say.
+const RESERVED_PREFIX: &str = "rmi.";
+
+/// Says whether this is compiled as a part of the framework.
+fn is_framework() -> bool {
+    std::env::var("CARGO_PKG_NAME").is_ok_and(|package| package == "rmi-core")
+}
+
 pub(crate) fn interface(interface: &Interface, errors: &mut Errors) {
     if interface.name == RESERVED_NAME {
         errors.add(&interface.item.ident, messages::RESERVED_NAME);
+    } else if interface.name.starts_with(RESERVED_PREFIX) && !is_framework() {
+        errors.add(&interface.item.ident, messages::RESERVED_PREFIX);
     }
     if interface.name.len() > GENERIC_NAME_MAX && !interface.item.generics.params.is_empty() {
         errors.add(&interface.item.ident, messages::LONG_GENERIC_NAME);

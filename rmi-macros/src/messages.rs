@@ -26,6 +26,8 @@ pub(crate) const BAD_TIMEOUT: &str = "a time is a whole number and a unit: `\"50
 pub(crate) const EMPTY_NAME: &str = "a name on the wire has 1 to 255 bytes";
 pub(crate) const LONG_GENERIC_NAME: &str =
     "a name on the wire has 1 to 255 bytes, and that of a generic trait at most 240, to have room for its arguments";
+pub(crate) const RESERVED_PREFIX: &str =
+    "names that begin with \"rmi.\" are those of the framework's own interfaces; choose another name";
 pub(crate) const RESERVED_NAME: &str = "every object has the interface \"rmi.Object\" already; choose another name";
 
 pub(crate) fn proxy_method(name: &str) -> String {

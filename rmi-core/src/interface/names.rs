@@ -101,8 +101,8 @@ impl SameName {
         let (refused, holder) = (self.refused.trait_path(), self.holder.trait_path());
         if refused == holder && refused != self.refused.of.path() {
             // Two instances of one trait, whose name has the names of the arguments.
-            return "give one of the type arguments another name: #[serde(rename = \"…\")] on the type, a newtype of the \
-                    program's own around it, or a bound on the parameter by which it can be named"
+            return "put one of the type arguments into a newtype of the program's own, which serde names, or give it another \
+                    name with #[serde(rename = \"…\")] if it has one there"
                 .to_owned();
         }
         format!("give one of them another name: #[remote(name = \"{}\")]", self.holder.longer())
@@ -233,7 +233,12 @@ mod tests {
         let second = InterfaceType::of::<dyn Iterator<Item = u16>>();
         let named = |of| Named { name: "List<_>", of };
         let text = conflict(named(first), named(second)).unwrap().to_string();
-        assert!(text.ends_with("another name: #[serde(rename = \"…\")] on the type, a newtype of the program's own around it, or a bound on the parameter by which it can be named"), "{text}");
+        assert!(
+            text.ends_with(
+                "which serde names, or give it another name with #[serde(rename = \"…\")] if it has one there"
+            ),
+            "{text}"
+        );
     }
 
     #[test]
