@@ -109,8 +109,9 @@ class Node:
         self.free, self.generation, self.accepted = list(range(CALLS)), 0, 0
         self.credit = [0, 0]
         lease = os.urandom(16) + struct.pack("<I", LEASE_MILLIS)
-        accepts = struct.pack("<IIQII", FRAME_BYTES, BODY_BYTES, WINDOW_BYTES, CALLS, REFERENCES)
-        self.send(HELLO, b"rmio" + struct.pack("<HHI", 2, 2, 0) + self.id + accepts + lease + texts([]))
+        accepts = struct.pack("<IIQI", FRAME_BYTES, BODY_BYTES, WINDOW_BYTES, CALLS)
+        hello = b"rmio" + struct.pack("<HHI", 2, 2, 0) + self.id + accepts + lease + texts([])
+        self.send(HELLO, hello + struct.pack("<I", REFERENCES))
         kind, fields = self.frame()
         if kind == GOODBYE:
             self.goodbye_came(fields)
@@ -122,10 +123,11 @@ class Node:
         assert oldest <= 2 <= newest, f"the peer speaks {oldest} to {newest}"
         fields.take(4)
         self.peer = fields.take(16)
-        _, self.body_bytes, window, calls, self.references = struct.unpack("<IIQII", fields.take(24))
+        _, self.body_bytes, window, calls = struct.unpack("<IIQI", fields.take(20))
         fields.take(16)
         self.peer_lease = fields.number("<I") / 1000
         self.endpoints = fields.texts()
+        self.references = fields.number("<I")
         self.credit, self.free = [window, window], self.free[:calls]
 
     # Frames.

@@ -269,6 +269,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_an_index_where_a_reference_is_asked_for() {
+        let object = AnyProxy::from_dispatch(Nothing);
+        let mut references = References::from(vec![object.target().clone()]);
+        let (read, _) = decoding(&mut references, || codec::decode_next::<Vec<AnyProxy>>(&[0x92, 0, 0xcc, 0])).unwrap();
+        assert_eq!(read, [object.clone(), object]);
+        assert!(decoding(&mut references, || codec::decode_next::<AnyProxy>(&[1])).is_err());
+        assert!(decoding(&mut references, || codec::decode_next::<AnyProxy>(&[0xcf, 1, 0, 0, 0, 0, 0, 0, 0])).is_err());
+    }
+
+    #[test]
     fn references_of_every_index_travel() {
         let objects: Vec<_> = (0..70_000).map(|_| AnyProxy::from_dispatch(Nothing)).collect();
         let (body, read) = round(&objects);

@@ -144,3 +144,13 @@ proptest! {
         let _ = Frame::decode(payload.into());
     }
 }
+
+#[test]
+fn a_hello_that_says_nothing_of_references_takes_what_every_node_must() {
+    let Some(Frame::Hello(hello)) = samples().into_iter().next() else { panic!("the first sample is a hello") };
+    let mut bytes = BytesMut::new();
+    Frame::Hello(hello.clone()).encode(&mut bytes);
+    let whole = bytes.freeze().slice(4..);
+    let Ok(Frame::Hello(short)) = Frame::decode(whole.slice(..whole.len() - 4)) else { panic!("it is a hello") };
+    assert_eq!(short.accepts, Accepts { references: 1024, ..hello.accepts });
+}

@@ -6,6 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::endpoint::Endpoint;
 use crate::id::{LeaseId, NodeId};
+use crate::limits;
 use crate::wire::FrameError;
 use crate::wire::frame::take_16;
 use crate::wire::reference::{put_texts, take_endpoints};
@@ -56,10 +57,10 @@ impl Hello {
         out.put_u32_le(self.accepts.body_bytes);
         out.put_u64_le(self.accepts.window_bytes);
         out.put_u32_le(self.accepts.calls);
-        out.put_u32_le(self.accepts.references);
         out.put_slice(&self.lease.id.to_bytes());
         out.put_u32_le(self.lease.millis);
         put_texts(self.endpoints.iter().map(Endpoint::as_str), out);
+        out.put_u32_le(self.accepts.references);
     }
 
     /// A hello of other versions is not read any further: its fields may be others. What follows the known fields belongs
@@ -77,6 +78,10 @@ impl Hello {
         }
         let mut hello = Self::decode_fixed(versions, &mut input).ok_or(short)?;
         hello.endpoints = take_endpoints(&mut input)?;
+        // Who does not say takes what every node must take.
+        if let Ok(references) = input.try_get_u32_le() {
+            hello.accepts.references = references;
+        }
         Ok(hello)
     }
 
@@ -90,7 +95,7 @@ impl Hello {
                 body_bytes: input.try_get_u32_le().ok()?,
                 window_bytes: input.try_get_u64_le().ok()?,
                 calls: input.try_get_u32_le().ok()?,
-                references: input.try_get_u32_le().ok()?,
+                references: u32::try_from(limits::REFERENCES_PER_FRAME_MAX).unwrap_or(u32::MAX),
             },
             lease: LeaseOffer { id: LeaseId::from_bytes(take_16(input)?), millis: input.try_get_u32_le().ok()? },
             endpoints: Vec::new(),

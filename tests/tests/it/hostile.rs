@@ -26,10 +26,10 @@ pub(crate) fn hello() -> Vec<u8> {
     body.extend((16u32 << 20).to_le_bytes());
     body.extend((32u64 << 20).to_le_bytes());
     body.extend(1024u32.to_le_bytes());
-    body.extend(65_536u32.to_le_bytes());
     body.extend([8; 16]);
     body.extend(60_000u32.to_le_bytes());
     body.push(0);
+    body.extend(65_536u32.to_le_bytes());
     framed(&body)
 }
 

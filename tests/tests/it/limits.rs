@@ -281,6 +281,15 @@ async fn the_references_of_a_frame_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_peer_takes_as_many_references_as_every_node_must() {
+    let mut greeting = hello();
+    let at = greeting.len() - 4;
+    greeting[at..].copy_from_slice(&1023u32.to_le_bytes());
+    let answer = answer_of(&setting(|_| {}, |_| {}).await, &greeting).await;
+    assert!(answer.contains("the peer accepts 1023 references in a body; every node must accept 1024"), "{answer}");
+}
+
+#[tokio::test]
 async fn the_references_of_a_body_are_bounded() {
     let setting = setting(|limits| limits.references_per_body_max = 1024, |_| {}).await;
     let many = |count: usize| (0..count).map(|_| AnyProxy::from(Proxy::<dyn Store>::new(Shelf::default()))).collect();
@@ -478,7 +487,8 @@ impl Keep for Keeper {
 async fn a_lease_is_not_shorter_than_the_least() {
     let setting = setting(|_| {}, |_| {}).await;
     let mut greeting = hello();
-    let at = greeting.len() - 5;
+    // Behind it are no endpoints, and how many references a body may have.
+    let at = greeting.len() - 9;
     greeting[at..at + 4].copy_from_slice(&299u32.to_le_bytes());
     let answer = answer_of(&setting, &greeting).await;
     assert!(answer.contains("the peer grants leases of 299ms; the least is 300ms"), "{answer}");

@@ -201,8 +201,8 @@ fn a_type_is_not_asked_for_its_name_because_of_what_came() {
             u8::deserialize(deserializer).map(|_| Self)
         }
     }
-    let error = crate::wire::codec::decode_next::<crate::Streaming<Counted>>(&[5]).unwrap_err();
-    assert_eq!(error.to_string(), "invalid type: integer `5`, expected a reference");
+    let error = crate::wire::codec::decode_next::<crate::Streaming<Counted>>(&[0xc3]).unwrap_err();
+    assert_eq!(error.to_string(), "invalid type: boolean `true`, expected a reference");
     assert_eq!(ASKED.load(Ordering::Relaxed), 0);
 }
 

@@ -124,6 +124,25 @@ impl<'a> Lenient<'a> {
         }
     }
 
+    /// Reads the index of a reference for whoever asks for one; a number is taken for it, as nothing else can be meant.
+    fn visit_reference<V: Visitor<'a>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.reader.head()? {
+            Head::Unsigned(index) => {
+                let index = u32::try_from(index);
+                visitor.visit_u32(
+                    index.map_err(|_| {
+                        DecodeError::malformed(format_args!("an index beyond the references of any body"))
+                    })?,
+                )
+            }
+            Head::Ext(bytes) => match self.extension(bytes)? {
+                Extension::Reference(index) => visitor.visit_u32(index),
+                other => self.visit_extension(other, visitor),
+            },
+            head => self.visit(head, visitor),
+        }
+    }
+
     fn visit_packed<V: Visitor<'a>>(&mut self, bytes: &'a [u8], visitor: V) -> Result<V::Value, DecodeError> {
         self.nested(|this| visitor.visit_seq(Packed { bytes: bytes.iter(), depth: this.depth }))
     }
@@ -199,7 +218,7 @@ impl<'de> serde::Deserializer<'de> for &mut Lenient<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         if name == REFERENCE {
-            return self.deserialize_any(visitor);
+            return self.visit_reference(visitor);
         }
         self.nested(|this| visitor.visit_newtype_struct(this))
     }
