@@ -13,7 +13,7 @@ use crate::wire::codec::DecodeError;
 /// The elements of a packed list.
 pub(super) struct Packed<'a> {
     pub(super) bytes: std::slice::Iter<'a, u8>,
-    /// How many more levels may nest in an element: options and newtypes, of which a type may have any number.
+    /// The levels that may still nest in an element: options and newtypes, of which a type may have any number.
     pub(super) depth: usize,
 }
 
@@ -66,12 +66,12 @@ impl<'de> Deserializer<'de> for Byte {
 /// A nil with so many `Some`s around it.
 pub(super) struct SomeNil {
     pub(super) somes: u8,
-    /// How many more levels may nest.
+    /// The levels that may still nest.
     pub(super) depth: usize,
 }
 
 impl SomeNil {
-    /// What is below the first `Some`; nothing when there is none.
+    /// Returns the value below the first `Some`; nothing when there is none.
     fn below(&self) -> Result<Option<Self>, DecodeError> {
         let Some(somes) = self.somes.checked_sub(1) else { return Ok(None) };
         Ok(Some(Self { somes, depth: deeper(self.depth)? }))
